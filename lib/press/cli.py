@@ -1,0 +1,130 @@
+"""The commands of the press."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from .files import Refused, root
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="python -m sightglass", description="Run the book, build it, look at it.")
+    top.add_argument("--root", help="the folder with book/, lib/, data/ and runs/ (default: this clone)")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = _command(commands, "run", "run the notebooks of an edition that aren't up to date")
+    run.add_argument("parts", nargs="*", metavar="PART", help="a folder or notebook of book/ (default: all)")
+    run.add_argument("-p", dest="values", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    run.add_argument("--jobs", type=int, help="notebooks at a time (default: one per core)")
+    run.add_argument("--force", action="store_true", help="run even what is up to date")
+    _command(commands, "build", "build the site from the executed notebooks")
+    serve = _command(commands, "serve", "serve the built site on this machine")
+    serve.add_argument("--port", type=int, default=8000)
+    _command(commands, "list", "list the notebooks, their parameters and whether they are up to date")
+    _command(commands, "doctor", "list what an edition needs: found, missing, how to get it")
+    clean = commands.add_parser("clean", help="delete executed notebooks and sites")
+    clean.add_argument("edition", nargs="?", help="delete this run only")
+    return top
+
+
+def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    """Add a command that takes an edition."""
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("edition", nargs="?" if name != "run" else None, default="world", help="name or YAML file")
+    return command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = parser().parse_args(arguments)
+    if options.root:
+        os.environ["SIGHTGLASS_ROOT"] = str(Path(options.root).resolve())
+    try:
+        return COMMANDS[options.command](root(), options)
+    except Refused as reason:
+        print(f"sightglass: {reason}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the next run goes on from here", file=sys.stderr)
+        return 130
+
+
+def _run(base: Path, options: argparse.Namespace) -> int:
+    """Run notebooks; the status is 1 when one failed."""
+    from . import plan, run
+
+    if options.jobs is not None and options.jobs < 1:
+        raise Refused(f"--jobs must be 1 or more, not {options.jobs}")
+    jobs = plan.plan(base, options.edition, options.parts, options.values)
+    if not jobs:
+        raise Refused(f"there are no notebooks in {base / 'book'}")
+    run.remove_orphans(base, jobs[0].run, set(plan.notebooks(base)))
+    rows = run.run(base, jobs, workers=options.jobs, force=options.force)
+    long = run.LONG if jobs[0].edition.name == "world" else None
+    print("\n".join(run.summary(rows, long=long)))
+    print(f"in {os.path.relpath(jobs[0].run)}")
+    return int(any(r["state"] == "failed" for r in rows.values()))
+
+
+def _build(base: Path, options: argparse.Namespace) -> int:
+    """Build the site."""
+    from . import build
+
+    return build.build(base, options.edition)
+
+
+def _serve(base: Path, options: argparse.Namespace) -> int:
+    """Serve the site until stopped."""
+    from . import build
+
+    return build.serve(base, options.edition, options.port)
+
+
+def _list(base: Path, options: argparse.Namespace) -> int:
+    """Print every notebook with its state."""
+    from . import cache, plan
+
+    print(f"editions: {', '.join(plan.editions(base))}, or a YAML file of yours\n")
+    jobs = plan.plan(base, options.edition, [], [])
+    width = max((len(j.name) for j in jobs), default=0)
+    for job in jobs:
+        seconds = cache.record(job).get("seconds")
+        state = "up to date" if cache.fresh(job, cache.key(base, job)) else "to be run"
+        clock = "" if seconds is None else f"{seconds:.1f} s"
+        settings = ", ".join(f"{k}={v!r}" for k, v in plan.declared(job.source).items() if k != "edition")
+        print(f"{job.name:<{width}}  {state:<10}  {clock:>8}  {settings}")
+    return 0
+
+
+def _doctor(base: Path, options: argparse.Namespace) -> int:
+    """Print every need of an edition; the status is 1 when one is missing."""
+    from . import plan
+
+    edition = plan.find_edition(base, options.edition)
+    from .. import editions
+
+    try:
+        rows = editions.doctor(edition.value)
+    except (ValueError, OSError) as error:
+        raise Refused(error) from error
+    width = max((len(need) for need, _, _ in rows), default=0)
+    for need, state, how in rows:
+        print(f"{state:<8} {need:<{width}}  {'' if state == 'found' else how}".rstrip())
+    return int(any(state != "found" for _, state, _ in rows))
+
+
+def _clean(base: Path, options: argparse.Namespace) -> int:
+    """Delete runs."""
+    import shutil
+
+    from ..names import unknown
+
+    runs = base / "runs"
+    if options.edition and not (runs / options.edition).is_dir():
+        raise Refused(unknown("run", options.edition, [p.name for p in runs.glob("*") if p.is_dir()]))
+    shutil.rmtree(runs / options.edition if options.edition else runs, ignore_errors=True)
+    return 0
+
+
+COMMANDS = {"run": _run, "build": _build, "serve": _serve, "list": _list, "doctor": _doctor, "clean": _clean}

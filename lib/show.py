@@ -1,0 +1,194 @@
+"""Show a published figure or table under its id, and enter claims in the ledger; every notebook uses it.
+
+One ``display`` carries HTML for JupyterLab and Markdown for the book, where figures and tables get numbers
+and can be referred to by id. Files go to ``_figures/`` and ``_claims.json`` in the working folder of the run.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import csv
+import html
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .names import DATA, unknown
+from .plot.look import DPI, WIDEST
+from .tables import beside, markdown, published, tidy, to_html, unavailable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+__all__ = ["beside", "claim", "published", "show", "tidy", "unavailable"]
+
+FOLDER, LEDGER = Path("_figures"), Path("_claims.json")
+ID = re.compile(r"(fig|tab|alg)-[a-z]+-[a-z0-9]+")
+ROLE = re.compile(r"\{[a-z:]+\}`([^`<]*?)\s*(?:<[^`>]*>)?`")
+WORD = {True: "held", False: "not held", None: "not tested"}
+
+
+def show(obj: Figure | DataFrame, id: str, caption: str, *, alt: str = "") -> None:
+    """Display a figure or a table under its id and save it as ``_figures/<id>.png`` or ``.csv``.
+
+    A figure needs ``alt``: one plain sentence for readers who can't see it.
+    """
+    check_id(id)
+    caption, alt = " ".join(caption.split()), " ".join(alt.split())
+    if hasattr(obj, "savefig"):
+        page, text = figure(obj, id, caption, alt)
+    elif hasattr(obj, "to_csv"):
+        page, text = table(obj, id, caption)
+    else:
+        raise TypeError(f"{id}: show takes a matplotlib figure or a DataFrame, got {type(obj).__name__}")
+    page = f'<figure style="margin:0">{page}<figcaption>{plain(caption)}</figcaption></figure>'
+    emit({"text/html": page, "text/markdown": text, "text/plain": f"<{id}: {caption}>"})
+
+
+def check_id(id: str) -> None:
+    """Refuse an id that isn't in the register; without a register only ids of the reader's own (-x1) pass."""
+    if not ID.fullmatch(id):
+        raise ValueError(f"the id {id!r} isn't of the form fig-vital-3, tab-le-1 or alg-vital-1")
+    known, own = register(), re.search(r"-x\d+[a-z]?$", id)
+    if known and id not in known:
+        raise ValueError(unknown("exhibit", id, known) + "; data/exhibits.csv needs a row for each")
+    if not known and not own:
+        raise ValueError(
+            f"no register data/exhibits.csv to find {id!r} in; ids of your own end in -x1, -x2, ..."
+        )
+
+
+@cache
+def register() -> tuple[str, ...]:
+    """Read the ids of data/exhibits.csv, none where the package was installed without it."""
+    path = DATA / "exhibits.csv"
+    if not path.is_file():
+        return ()
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(row["id"] for row in csv.DictReader(file))
+
+
+def figure(fig: Figure, id: str, caption: str, alt: str) -> tuple[str, str]:
+    """Save a figure, opaque white and at most 8 inches wide; return its HTML and Markdown."""
+    if id.startswith("tab-"):
+        raise TypeError(f"{id} is a table's id, and the object is a figure")
+    if not alt:
+        raise ValueError(f"{id}: alt is missing: one plain sentence that says what the figure shows")
+    if fig.get_figwidth() > WIDEST + 0.01:
+        raise ValueError(f"{id} is {fig.get_figwidth():.1f} inches wide, the page holds {WIDEST:.0f}")
+    import matplotlib.pyplot as plt
+
+    data = png(fig)
+    plt.close(fig)  # else the inline backend shows it a second time
+    path = FOLDER / f"{id}.png"
+    save(path, data)
+    source = base64.b64encode(data).decode()
+    style = "max-width:100%;background:white"
+    page = f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{source}">'
+    return page, f":::{{figure}} {path.as_posix()}\n:name: {id}\n:alt: {alt}\n\n{caption}\n:::"
+
+
+def png(fig: Figure) -> bytes:
+    """Draw a figure as PNG: exactly its own size, or wider where something sticks out of it."""
+    from matplotlib.transforms import Bbox
+
+    inside = fig.get_tightbbox()
+    bounds = Bbox.from_extents(-0.01, -0.01, fig.get_figwidth() + 0.01, fig.get_figheight() + 0.01)
+    fits = bounds.containsx(inside.x0) and bounds.containsx(inside.x1)
+    fits = fits and bounds.containsy(inside.y0) and bounds.containsy(inside.y1)
+    buffer = io.BytesIO()
+    fig.savefig(
+        buffer,
+        format="png",
+        dpi=DPI,
+        facecolor="white",
+        bbox_inches=None if fits else "tight",
+        metadata={"Software": None},
+    )
+    return buffer.getvalue()
+
+
+def table(frame: DataFrame, id: str, caption: str) -> tuple[str, str]:
+    """Save a table with all its digits; return its HTML and Markdown with sensible ones."""
+    if id.startswith("fig-"):
+        raise TypeError(f"{id} is a figure's id, and the object is a table")
+    import pandas as pd
+
+    index = not isinstance(frame.index, pd.RangeIndex)
+    save(FOLDER / f"{id}.csv", frame.to_csv(index=index, float_format="%.6g").encode())
+    return to_html(frame), f":::{{table}} {caption}\n:name: {id}\n\n{markdown(frame)}\n:::"
+
+
+def plain(caption: str) -> str:
+    """Turn a caption into HTML: roles keep their text, code and emphasis their look."""
+    text = html.escape(ROLE.sub(r"\1", caption), quote=True)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+
+
+def claim(id: str, *, holds: bool | None, because: str) -> None:
+    """Enter a claim of a paper in the ledger as held, not held or (None) not tested, with the reason."""
+    known = claims()
+    if id not in known:
+        raise ValueError(unknown("claim", id, known))
+    because = " ".join(because.split())
+    if not because:
+        raise ValueError(f"{id}: because is missing: one sentence with the number that decides the claim")
+    state = WORD[None if holds is None else bool(holds)]
+    with locked(LEDGER):
+        entries = json.loads(LEDGER.read_text(encoding="utf-8")) if LEDGER.is_file() else []
+        entries = [entry for entry in entries if entry["id"] != id]
+        entries.append({"id": id, "holds": None if holds is None else bool(holds), "because": because})
+        save(LEDGER, json.dumps(entries, indent=1, ensure_ascii=False).encode())
+    parts = (f"Claim {id}: {state}.", known[id], because)
+    page = f"<p><strong>{parts[0]}</strong> <em>{plain(parts[1])}</em> {plain(parts[2])}</p>"
+    text = f"**{parts[0]}** *{parts[1]}* {parts[2]}"
+    emit({"text/html": page, "text/markdown": text, "text/plain": " ".join(parts)})
+
+
+@cache
+def claims() -> dict[str, str]:
+    """Read data/claims.yaml: id -> the claim in our words."""
+    import yaml
+
+    path = DATA / "claims.yaml"
+    entries = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return {entry["id"]: " ".join(entry["claim"].split()) for entry in entries}
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file alone: notebooks of one part run at the same time in one folder."""
+    from filelock import FileLock
+
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        yield
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def emit(bundle: dict[str, Any]) -> None:
+    """Hand a bundle of formats to the notebook."""
+    from IPython.display import display
+
+    display(bundle, raw=True)

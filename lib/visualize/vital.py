@@ -1,0 +1,145 @@
+"""VITAL: an image whose features are distributed as those of real images, class mode (VITAL section 3.2, equations 1-4).
+
+Each channel of each tap is sorted and pulled towards the mean sorted values of the references. The targets are sorted
+once, the network is frozen, and all targets and seeds are one batch. See `book/vital/3-2-distribution-matching`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..zoo import denormalise, mean_std, normalise
+from ..zoo.taps import record
+
+TAPS = ("block1", "block2", "block3", "block4", "block5")
+# what the published optimiser does, and what 64 pixels and a small network need (see the notebook)
+PRESETS = {
+    "paper": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, tv=0.0, l2=0.0, weights="paper"),
+    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.3, tv=8e-4, l2=0.0, weights="scale-free"),
+}  # fmt: skip
+PAPER_WEIGHTS = {"densenet121": (1, 1, 1, 1, 100), "convnext_base": (10, 1, 1, 1, 1), "vit_l_32": (1, 1, 1, 1, 0.1)}
+Quantiles = dict[str, Tensor]
+
+
+def sort_matching(activations: Tensor, quantiles: Tensor) -> Tensor:
+    """Return each image's mean squared distance between sorted activations (n, c, p) and target quantiles (n, c, p)."""
+    return (activations.sort(-1).values - quantiles).square().mean((1, 2))
+
+
+@torch.no_grad()
+def reference_quantiles(model: nn.Module, references: Tensor, taps: Sequence[str] = TAPS) -> Quantiles:
+    """Average the sorted activations of the references (k, n, 3, h, w), per tap: {tap: (k, c, p)}."""
+    found: dict[str, list[Tensor]] = {tap: [] for tap in taps}
+    for images in references:
+        with record(model, taps) as activations:
+            model(normalise(model, images))
+        for tap in taps:
+            found[tap].append(activations[tap].sort(-1).values.mean(0))
+    return {tap: torch.stack(values) for tap, values in found.items()}
+
+
+def resample(quantiles: Tensor, positions: int) -> Tensor:
+    """Read quantiles at another number of positions, for an image of another size than the references."""
+    if quantiles.shape[-1] == positions:
+        return quantiles
+    return F.interpolate(quantiles, positions, mode="linear", align_corners=False)
+
+
+def tap_weights(quantiles: Quantiles, weights: str | Sequence[float]) -> dict[str, float | Tensor]:
+    """Return each tap's weight: `scale-free` divides by the tap's variance, so that no network needs tuning."""
+    if weights == "scale-free":
+        return {tap: 1 / q.var(-1).mean(-1).clamp(min=1e-8) for tap, q in quantiles.items()}  # (k,) each
+    return dict(zip(quantiles, weights, strict=True))
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """Sum the norms of the differences to the right, below and on both diagonals, per image."""
+    steps = (x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :],
+             x[..., 1:, 1:] - x[..., :-1, :-1], x[..., 1:, :-1] - x[..., :-1, 1:])  # fmt: skip
+    return sum((d.square().sum((1, 2, 3)) + 1e-8).sqrt() for d in steps)
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Warm up over a twentieth of the steps, then follow half a cosine down to zero."""
+    warm = max(1, round(steps / 20))
+    if step < warm:
+        return peak * (step + 1) / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+
+
+def starts(seeds: Sequence[int], targets: int, size: int, spread: float) -> tuple[Tensor, list[torch.Generator]]:
+    """Draw one noise image per seed, the same for each of its targets: (seeds * targets, 3, size, size)."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    noise = [torch.randn(1, 3, size, size, generator=g).expand(targets, -1, -1, -1) for g in generators]
+    return torch.cat(noise) * spread, generators
+
+
+def shifted(x: Tensor, limit: int, generators: Sequence[torch.Generator]) -> Tensor:
+    """Roll the images of each seed by its own random step of at most `limit` pixels."""
+    moves = [torch.randint(-limit, limit + 1, (2,), generator=g).tolist() for g in generators]
+    return torch.cat([part.roll(move, (2, 3)) for part, move in zip(x.chunk(len(moves)), moves, strict=True)])
+
+
+def matching_loss(activations: Quantiles, quantiles: Quantiles, weights: dict[str, float | Tensor]) -> Tensor:
+    """Add the weighted sort-matching losses of all taps, per image."""
+    return sum(weights[tap] * sort_matching(activations[tap], q) for tap, q in quantiles.items())
+
+
+def optimise(model: nn.Module, quantiles: Quantiles, seeds: Sequence[int], size: int, callback, *, steps: int, lr: float,
+             jitter: float, start: float, tv: float, l2: float, weights: str | Sequence[float]) -> Tensor:  # fmt: skip
+    """Pull noise towards the quantiles with Adam in normalised pixel space, all seeds and targets as one batch."""
+    targets = len(next(iter(quantiles.values())))
+    weights = {t: torch.as_tensor(w, device=quantiles[t].device).expand(targets).repeat(len(seeds))
+               for t, w in tap_weights(quantiles, weights).items()}  # fmt: skip
+    quantiles = {t: q.repeat(len(seeds), 1, 1) for t, q in quantiles.items()}
+    noise, generators = starts(seeds, targets, size, start)
+    mean, std = (v.to(noise) for v in mean_std(model))
+    low, high = -mean / std, (1 - mean) / std
+    x = noise.to(next(model.parameters()).device).clone().requires_grad_(True)
+    low, high = low.to(x), high.to(x)
+    adam = torch.optim.Adam([x], lr=lr, betas=(0.5, 0.9))
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = learning_rate(step, steps, lr)
+        shown = shifted(x, round(jitter * size), generators)
+        with record(model, list(quantiles)) as activations:
+            model(shown)
+        if step == 0:
+            quantiles = {t: resample(q, activations[t].shape[-1]) for t, q in quantiles.items()}
+        loss = matching_loss(activations, quantiles, weights)
+        if tv:
+            loss = loss + tv * total_variation(shown)
+        if l2:
+            loss = loss + l2 * (shown.square().sum((1, 2, 3)) + 1e-8).sqrt()
+        (x.grad,) = torch.autograd.grad(loss.sum(), x)
+        adam.step()
+        with torch.no_grad():
+            x.clamp_(low, high)
+        if callback:
+            callback(step, loss.detach())
+    return denormalise(model, x.detach())
+
+
+def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, *, size: int | None = None,
+          steps: int | None = None, seed: int | Sequence[int] = 0, preset: str = "world",
+          callback: Callable[[int, Tensor], None] | None = None, **options) -> Tensor:  # fmt: skip
+    """Visualize classes by matching their references' feature distributions.
+
+    References are (k, n, 3, h, w) in [0, 1], one set per target; with them the target's number itself isn't needed.
+    Returns (k, 3, size, size) in [0, 1] for one seed, (seeds, k, 3, size, size) for several. Options override the
+    preset: steps, lr, jitter (share of the width), start, tv, l2, weights, taps.
+    """
+    if preset not in PRESETS:
+        raise KeyError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+    unknown = set(options) - set(PRESETS[preset]) - {"taps"}
+    if unknown:
+        raise TypeError(f"vital has no option {sorted(unknown)[0]!r}; it has {', '.join(sorted([*PRESETS[preset], 'taps']))}")
+    if references.ndim != 5 or len(references) != len(target):
+        raise ValueError(f"vital needs references (k, n, 3, h, w) with one set for each of {len(target)} targets, got {tuple(references.shape)}")
+    set_up = PRESETS[preset] | options | ({"steps": steps} if steps else {})
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    quantiles = reference_quantiles(model, references, set_up.pop("taps", TAPS))
+    images = optimise(model, quantiles, seeds, size or references.shape[-1], callback, **set_up)
+    return images if isinstance(seed, int) else images.unflatten(0, (len(seeds), len(target)))
