@@ -5,7 +5,12 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 # Everything is fetched on first use, so that `import sightglass` stays quick and loads no torch.
-_NAMES = {"load": ("editions", "load"), "model": ("zoo", "model"), "show": ("show", "show"), "claim": ("show", "claim")}
+_NAMES = {
+    "load": ("editions", "load"),
+    "model": ("zoo", "model"),
+    "show": ("show", "show"),
+    "claim": ("show", "claim"),
+}
 _MODULES = ("editions", "plot", "press", "visualize", "world", "zoo")
 
 __all__ = [*_NAMES, *_MODULES, "__version__"]

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from .names import DATA, unknown
 from .plot.look import DPI, WIDEST
-from .tables import beside, markdown, published, tidy, to_html, unavailable
+from .published import beside, published, unavailable
+from .tables import inline, markdown, tidy, to_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +47,7 @@ def show(obj: Figure | DataFrame, id: str, caption: str, *, alt: str = "") -> No
     if hasattr(obj, "savefig"):
         page, text = figure(obj, id, caption, alt)
     elif hasattr(obj, "to_csv"):
-        page, text = table(obj, id, caption)
+        page, text, caption = table(obj, id, caption)
     else:
         raise TypeError(f"{id}: show takes a matplotlib figure or a DataFrame, got {type(obj).__name__}")
     page = f'<figure style="margin:0">{page}<figcaption>{plain(caption)}</figcaption></figure>'
@@ -97,41 +98,38 @@ def figure(fig: Figure, id: str, caption: str, alt: str) -> tuple[str, str]:
 
 
 def png(fig: Figure) -> bytes:
-    """Draw a figure as PNG: exactly its own size, or wider where something sticks out of it."""
+    """Draw a figure as PNG at its own size, and wider only where something sticks out of it."""
     from matplotlib.transforms import Bbox
 
-    inside = fig.get_tightbbox()
-    bounds = Bbox.from_extents(-0.01, -0.01, fig.get_figwidth() + 0.01, fig.get_figheight() + 0.01)
-    fits = bounds.containsx(inside.x0) and bounds.containsx(inside.x1)
-    fits = fits and bounds.containsy(inside.y0) and bounds.containsy(inside.y1)
+    page = Bbox.from_bounds(0, 0, fig.get_figwidth(), fig.get_figheight())
+    whole = Bbox.union([page, fig.get_tightbbox()])
+    out = max(abs(whole.extents - page.extents)) > 0.01  # less is rounding, and would blur a grid of images
     buffer = io.BytesIO()
-    fig.savefig(
-        buffer,
-        format="png",
-        dpi=DPI,
-        facecolor="white",
-        bbox_inches=None if fits else "tight",
-        metadata={"Software": None},
-    )
+    options = {"format": "png", "dpi": DPI, "facecolor": "white", "metadata": {"Software": None}}
+    fig.savefig(buffer, bbox_inches=whole if out else None, pad_inches=0, **options)
     return buffer.getvalue()
 
 
-def table(frame: DataFrame, id: str, caption: str) -> tuple[str, str]:
-    """Save a table with all its digits; return its HTML and Markdown with sensible ones."""
+def table(frame: DataFrame, id: str, caption: str) -> tuple[str, str, str]:
+    """Save a table with all its digits; return HTML and Markdown with sensible ones, and the caption."""
     if id.startswith("fig-"):
         raise TypeError(f"{id} is a figure's id, and the object is a table")
     import pandas as pd
 
     index = not isinstance(frame.index, pd.RangeIndex)
     save(FOLDER / f"{id}.csv", frame.to_csv(index=index, float_format="%.6g").encode())
-    return to_html(frame), f":::{{table}} {caption}\n:name: {id}\n\n{markdown(frame)}\n:::"
+    written = tidy(frame)
+    caption = " ".join([caption, *written.notes])
+    return (
+        to_html(written),
+        f":::{{table}} {caption}\n:name: {id}\n:class: results\n\n{markdown(written)}\n:::",
+        caption,
+    )
 
 
 def plain(caption: str) -> str:
-    """Turn a caption into HTML: roles keep their text, code and emphasis their look."""
-    text = html.escape(ROLE.sub(r"\1", caption), quote=True)
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+    """Turn a caption into HTML: roles keep their text, code and bold their look."""
+    return inline(ROLE.sub(r"\1", caption))
 
 
 def claim(id: str, *, holds: bool | None, because: str) -> None:

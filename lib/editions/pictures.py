@@ -80,11 +80,19 @@ def references(edition: Edition, wanted: Sequence[str | int], n: int, *, seed: i
         raise ValueError("no class was asked for; references need at least one class name")
     affordable(edition, len(labels) * n)
     if edition.pictures.source == "world":
-        from .. import world
-
-        return world.references([edition.classes[i] for i in labels], n=n, seed=seed, size=edition.size)
+        return world_references(edition, labels, n, seed=seed, split=split)
     members = sources.members(edition, split, only=labels)
     return torch.stack([draw(edition, split, label, members[label], n, seed) for label in labels])
+
+
+def world_references(edition: Edition, labels: list[int], n: int, *, seed: int, split: str) -> Tensor:
+    """Draw clean scenes of one object each."""
+    from .. import world
+
+    if split not in world.SPLITS:
+        raise ValueError(unknown("split", split, world.SPLITS))
+    names = [edition.classes[label] for label in labels]
+    return world.references(names, n=n, seed=seed, size=edition.size, name=split)
 
 
 def draw(edition: Edition, split: str, label: int, items: list, n: int, seed: int) -> Tensor:

@@ -54,9 +54,8 @@ def grid(
 ) -> Figure:
     """Draw images in rows and columns with labels above, at the left and below.
 
-    ``images``: (n,3,h,w) or (rows,columns,3,h,w), or nested lists in which None leaves a gap and a text stands
-    in for an image that can't be given. ``rows`` and ``columns`` are labels or counts; ``captions`` go row by
-    row.
+    ``images``: (n,3,h,w) or (rows,columns,3,h,w), or nested lists where None leaves a gap and a text stands
+    for an image that can't be given; ``rows``, ``columns``: labels or counts; ``captions`` go row by row.
     """
     from . import cells, drawing
 

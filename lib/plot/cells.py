@@ -12,7 +12,7 @@ def arrange(images: Any, rows: int, columns: int) -> list[list[Any]]:
     else:
         flat = [as_pixels(image) for image in images]
         if not columns:
-            columns = -(-len(flat) // rows) if rows else min(len(flat), 8)
+            columns = -(-len(flat) // rows) if rows else min(max(len(flat), 1), 8)
         cells = [flat[i : i + columns] for i in range(0, len(flat), columns)]
     widest = max((len(row) for row in cells), default=0)
     if not widest:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .cells import resized
-from .labels import Block, fitted
-from .look import DPI, PAPER
+from .labels import Block, boxed, fitted
+from .look import DPI
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LARGEST = 190  # pixels an image is drawn at when there is room for more
 SMALLEST = 12
+PAPER = 242  # grey of a cell that holds words instead of an image
 GAP = 5  # pixels between a label and its image
 SHARE = 0.2  # of the width, at most, for the labels of the rows
 
@@ -81,13 +83,30 @@ def canvas(cells: list[list[Any]], plan: Plan) -> Axes:
     axes.set_axis_off()
     for y, row in zip(plan.ys, cells, strict=True):
         for x, cell in zip(plan.xs, row, strict=True):
-            if isinstance(cell, str):
-                pixels[y : y + plan.side, x : x + plan.side] = round(int(PAPER[1:3], 16))
-                write(axes, fitted([cell], plan.side - 2 * GAP)[0], x + plan.side / 2, y + plan.side / 2)
-            elif cell is not None:
+            if cell is not None and not isinstance(cell, str):
                 paste(pixels, resized(cell, plan.side), x, y, plan.side)
+        for first, last, text in stretches(row):
+            left, right = plan.xs[first], plan.xs[last] + plan.side
+            pixels[y : y + plan.side, left:right] = PAPER
+            block = boxed(text, right - left - 2 * GAP, plan.side - 2)
+            write(axes, block, (left + right) / 2, y + plan.side / 2)
     axes.imshow(pixels, extent=(0, wide, high, 0), aspect="auto", interpolation="none")
     return axes
+
+
+def stretches(row: list[Any]) -> list[tuple[int, int, str]]:
+    """Join neighbouring cells that hold the same text: first cell, last cell, text."""
+    runs, start = [], 0
+    for text, same in groupby(row, key=label):
+        length = len(list(same))
+        runs.append((start, start + length - 1, text))
+        start += length
+    return [run for run in runs if run[2]]
+
+
+def label(cell: Any) -> str:
+    """Take a cell's text, "" for an image or a gap."""
+    return cell if isinstance(cell, str) else ""
 
 
 def paste(pixels: np.ndarray, image: np.ndarray, x: int, y: int, side: int) -> None:

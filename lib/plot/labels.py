@@ -1,12 +1,19 @@
 """Measure labels, and break, shrink or turn them until they fit their room."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .look import DPI
 
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+LEADING = 1.32  # line height over font size
 SIZES = (9.0, 8.5, 8.0, 7.5, 7.0, 6.5)  # points: from the wanted size to the least that is readable
 
 
@@ -25,10 +32,18 @@ class Block:
 def extent(text: str, points: float) -> tuple[int, int]:
     """Measure one line of text in pixels: width, height."""
     from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextToPath
 
-    wide, high, _ = TextToPath().get_text_width_height_descent(text, FontProperties(size=points), False)
-    return int(np.ceil(wide * DPI / 72)), int(np.ceil(1.3 * points * DPI / 72))
+    font = FontProperties(family="DejaVu Sans", size=points)
+    wide, _, _ = renderer().get_text_width_height_descent(text, font, False)
+    return int(np.ceil(wide)) + 1, int(np.ceil(LEADING * points * DPI / 72))
+
+
+@cache
+def renderer() -> RendererAgg:
+    """Make the renderer that labels will be drawn with, so that hinting is measured too."""
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, DPI)
 
 
 def wrapped(text: str, room: int, points: float) -> list[str]:
@@ -43,7 +58,7 @@ def wrapped(text: str, room: int, points: float) -> list[str]:
 
 
 def fitted(texts: list[str], room: int, *, turn: bool = False) -> list[Block]:
-    """Break labels for a width in pixels, at the largest font that lets every word fit; else turn or cut them."""
+    """Break labels for a width in pixels, at the largest font at which words fit, or turn or cut them."""
     for points in SIZES:
         lines = [wrapped(text, room, points) for text in texts]
         if all(extent(line, points)[0] <= room for block in lines for line in block):
@@ -54,6 +69,19 @@ def fitted(texts: list[str], room: int, *, turn: bool = False) -> list[Block]:
             Block(text, SIZES[0], high, wide, True) for text, (wide, high) in zip(texts, sizes, strict=True)
         ]
     return [block_of(sum((cut(line, room) for line in block), []), SIZES[-1]) for block in lines]
+
+
+def boxed(text: str, wide: int, high: int) -> Block:
+    """Fit one text into a box, with its last words left out where even the smallest font is too large."""
+    for points in SIZES:
+        block = block_of(wrapped(text, wide, points), points)
+        if block.width <= wide and block.height <= high:
+            return block
+    words = text.split()
+    while len(words) > 1 and block.height > high:
+        words.pop()
+        block = block_of(wrapped(" ".join(words) + " …", wide, SIZES[-1]), SIZES[-1])
+    return block
 
 
 def block_of(lines: list[str], points: float) -> Block:

@@ -8,7 +8,7 @@ from typing import Any
 from ..names import unknown
 
 DPI, WIDEST = 110, 8.0
-INK, FAINT, PAPER = "#222222", "#8A8A8A", "#F2F2F2"
+INK, FAINT = "#222222", "#8A8A8A"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 # A colour belongs to one method in the whole book; methods that share one never meet in a figure.

@@ -1,20 +1,20 @@
 """When a notebook must run again: a key made of everything its result is made of.
 
-The key covers the notebook's text, the files of the package that it imports (followed through every import, found
-by reading the code), the parameters, requirements.txt, and data by one rule: who imports the zoo depends on all shipped
-weights, who imports the editions on the edition's own file, who imports `show` on the published numbers and on
-the rows of the register and the ledger that concern it. Image folders of the user's own aren't looked into.
+The key covers the notebook's text, the files of the package that it imports, the parameters,
+requirements.txt, and data by one rule: who imports the zoo depends on all shipped weights, who imports the editions on the
+edition's own file, who imports `show` on the published numbers and on the rows of the register and the ledger
+that concern it. Image folders of the user's own aren't looked into.
 """
 
-import ast
 import csv
 import hashlib
 import json
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from .files import read_json
+from .imports import needed
 from .plan import Job
 
 
@@ -24,92 +24,10 @@ def digest(path: Path) -> str:
     return _digest(path, state.st_mtime_ns, state.st_size)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _digest(path: Path, changed: int, size: int) -> str:
     """Return the sha256 of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def imported(tree: ast.AST, package: list[str]) -> set[str]:
-    """Return the dotted names below `sightglass` that code mentions; `package` is where the code stands."""
-    names, alias = set(), {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for item in node.names:
-                _note(item.name.split("."), item.asname, names, alias)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            parts = (["sightglass", *base] if node.level else []) + (node.module.split(".") if node.module else [])
-            for item in node.names:
-                _note([*parts, item.name], item.asname or item.name, names, alias)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in alias:
-            names.add(f"{alias[node.value.id]}.{node.attr}".lstrip("."))
-    return names
-
-
-def _note(parts: list[str], alias: str | None, names: set[str], aliases: dict[str, str]) -> None:
-    """Note one imported dotted name and the word it goes by in the code."""
-    if parts[0] == "sightglass":
-        names.add(".".join(parts[1:]))
-        aliases[alias or "sightglass"] = ".".join(parts[1:]) if alias else ""
-
-
-def resolve(lib: Path, dotted: str) -> set[Path]:
-    """Return the files that a dotted name of the package stands for."""
-    folder, files = lib, {lib / "__init__.py"}
-    for part in filter(None, dotted.split(".")):
-        if (folder / f"{part}.py").is_file():
-            return files | {folder / f"{part}.py"}
-        if not (folder / part).is_dir():
-            return files | _lazy(folder, part)
-        folder = folder / part
-        files.add(folder / "__init__.py")
-    return files
-
-
-def _lazy(folder: Path, name: str) -> set[Path]:
-    """Return the files behind a name of a package whose `__init__` imports on first use."""
-    tree = _tree(folder / "__init__.py")
-    if not any(isinstance(n, ast.FunctionDef) and n.name == "__getattr__" for n in tree.body):
-        return set()
-    for node in (n for n in ast.walk(tree) if isinstance(n, ast.Dict)):
-        for key, value in zip(node.keys, node.values, strict=True):
-            if isinstance(key, ast.Constant) and key.value == name:
-                words = [w.value for w in ast.walk(value) if isinstance(w, ast.Constant)]
-                return resolve(folder, str(words[0]).lstrip("."))
-    bound = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-    bound |= {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
-    return set() if name in bound else set(folder.glob("*.py"))
-
-
-def _tree(path: Path) -> ast.Module:
-    """Return the parsed code of a file; an absent `__init__` is empty."""
-    return _parse(path, digest(path)) if path.is_file() else ast.Module([], [])
-
-
-@lru_cache(maxsize=None)
-def _parse(path: Path, content: str) -> ast.Module:
-    """Parse a file once for each content it has had."""
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def needed(lib: Path, notebook: Path) -> list[Path]:
-    """Return the files of the package that a notebook imports, directly or through others."""
-    found: set[Path] = set()
-    waiting = {p for name in imported(_tree(notebook), []) for p in resolve(lib, name)}
-    while waiting:
-        file = waiting.pop()
-        if file not in found and file.is_file():
-            found.add(file)
-            waiting |= {p for name in _mentions(lib, file, digest(file)) for p in resolve(lib, name)}
-    return sorted(found)
-
-
-@lru_cache(maxsize=None)
-def _mentions(lib: Path, file: Path, content: str) -> frozenset[str]:
-    """Return what one file of the package mentions of the package, worked out once for each content."""
-    return frozenset(imported(_tree(file), list(file.relative_to(lib).parent.parts)))
 
 
 def data(root: Path, job: Job, files: list[Path]) -> list[str]:
@@ -131,8 +49,8 @@ def _rows(root: Path, job: Job) -> list[str]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    own = [{k: v for k, v in r.items() if k != "state"} for r in rows if r["notebook"] in job.name]
-    return [json.dumps(r, sort_keys=True) for r in own]
+    own = [r for r in rows if f"{r['paper']}/{r['notebook']}" == job.name]
+    return [json.dumps({k: v for k, v in r.items() if k != "state"}, sort_keys=True) for r in own]
 
 
 def _claims(root: Path, job: Job) -> list[str]:
@@ -148,7 +66,8 @@ def key(root: Path, job: Job) -> str:
     """Return the key of a notebook's result."""
     files = needed(root / "lib", job.source)
     lines = [f"{p.relative_to(root / 'lib').as_posix()} {digest(p)}" for p in files]
-    lines += [digest(job.source), *data(root, job, files), json.dumps(job.parameters, sort_keys=True, default=str)]
+    lines += [digest(job.source), *data(root, job, files)]
+    lines += [json.dumps(job.parameters, sort_keys=True, default=str)]
     lock = root / "requirements.txt"
     lines += [digest(lock) if lock.is_file() else "no lock", f"python {sys.version_info[:2]}"]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -5,17 +5,21 @@ import os
 import sys
 from pathlib import Path
 
-from .files import Refused, root
+from ..names import ROOT
+from .files import Refused
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="python -m sightglass", description="Run the book, build it, look at it.")
+    about = "Run the book, build it, look at it."
+    top = argparse.ArgumentParser(prog="python -m sightglass", description=about)
     top.add_argument("--root", help="the folder with book/, lib/, data/ and runs/ (default: this clone)")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _command(commands, "run", "run the notebooks of an edition that aren't up to date")
     run.add_argument("parts", nargs="*", metavar="PART", help="a folder or notebook of book/ (default: all)")
-    run.add_argument("-p", dest="values", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    run.add_argument(
+        "-p", dest="values", action="append", default=[], metavar="NAME=VALUE", help="a parameter"
+    )
     run.add_argument("--jobs", type=int, help="notebooks at a time (default: one per core)")
     run.add_argument("--force", action="store_true", help="run even what is up to date")
     _command(commands, "build", "build the site from the executed notebooks")
@@ -31,17 +35,17 @@ def parser() -> argparse.ArgumentParser:
 def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
     """Add a command that takes an edition."""
     command = commands.add_parser(name, help=text, description=text)
-    command.add_argument("edition", nargs="?" if name != "run" else None, default="world", help="name or YAML file")
+    count = None if name == "run" else "?"
+    command.add_argument("edition", nargs=count, default="world", help="name or YAML file (default: world)")
     return command
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = parser().parse_args(arguments)
-    if options.root:
-        os.environ["SIGHTGLASS_ROOT"] = str(Path(options.root).resolve())
+    base = Path(options.root).resolve() if options.root else ROOT
     try:
-        return COMMANDS[options.command](root(), options)
+        return COMMANDS[options.command](base, options)
     except Refused as reason:
         print(f"sightglass: {reason}", file=sys.stderr)
         return 2
@@ -85,7 +89,7 @@ def _list(base: Path, options: argparse.Namespace) -> int:
     """Print every notebook with its state."""
     from . import cache, plan
 
-    print(f"editions: {', '.join(plan.editions(base))}, or a YAML file of yours\n")
+    print(f"editions: {', '.join(plan.shipped(base))}, or a YAML file of yours\n")
     jobs = plan.plan(base, options.edition, [], [])
     width = max((len(j.name) for j in jobs), default=0)
     for job in jobs:

@@ -6,17 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..names import ROOT
-
 
 class Refused(Exception):
     """A request that can't be met; its text is the one sentence the user reads."""
-
-
-def root() -> Path:
-    """Return the folder that holds book/, lib/, data/ and runs/ (SIGHTGLASS_ROOT moves it)."""
-    named = os.environ.get("SIGHTGLASS_ROOT")
-    return Path(named).resolve() if named else ROOT
 
 
 def inside(run: Path) -> Path:

@@ -48,14 +48,14 @@ def notebooks(root: Path) -> dict[str, Path]:
     return {p.relative_to(book).with_suffix("").as_posix(): p for p in found}
 
 
-def editions(root: Path) -> dict[str, Path]:
+def shipped(root: Path) -> dict[str, Path]:
     """Map the names of the editions that come with the book to their files."""
     return {p.stem: p for p in sorted((root / "data/editions").glob("*.yaml"))}
 
 
 def find_edition(root: Path, text: str) -> Edition:
     """Find an edition by its name or by the path of a YAML file."""
-    known = editions(root)
+    known = shipped(root)
     if text in known:
         return Edition(text, text, known[text])
     path = Path(text).expanduser()
@@ -64,8 +64,19 @@ def find_edition(root: Path, text: str) -> Edition:
     if not path.is_file():
         raise Refused(f"no edition file at {text}; name a file that exists, or one of {', '.join(known)}")
     path = path.resolve()
+    _readable(path)
     mark = "" if path.stem not in known else "-" + hashlib.sha256(str(path).encode()).hexdigest()[:6]
     return Edition(path.stem + mark, str(path), path)
+
+
+def _readable(path: Path) -> None:
+    """Refuse an edition file that has a mistake in it."""
+    from .. import editions
+
+    try:
+        editions.read(path)
+    except (ValueError, OSError) as error:
+        raise Refused(error) from error
 
 
 def choose(names: Iterable[str], parts: list[str]) -> list[str]:
@@ -74,7 +85,8 @@ def choose(names: Iterable[str], parts: list[str]) -> list[str]:
     if not parts:
         return names
     chosen = []
-    for part in (p.strip("/").removeprefix("book/").removesuffix(".py").removesuffix(".ipynb") for p in parts):
+    for part in parts:
+        part = re.sub(r"^book/|\.(py|ipynb)$", "", part.strip("/"))
         found = [n for n in names if n == part or n.startswith(part + "/")] or _starting(names, part)
         if not found:
             raise Refused(unknown("part", part, {*names, *(n.split("/")[0] for n in names if "/" in n)}))
@@ -106,8 +118,8 @@ def _literal(source: Path, node: ast.Assign) -> Any:
     try:
         return ast.literal_eval(node.value)
     except ValueError:
-        text = ast.unparse(node)
-        raise Refused(f"{source.name}: the parameter `{text}` must be a plain value, not a computed one") from None
+        text = f"{source.name}: the parameter `{ast.unparse(node)}` must be a plain value, not a computed one"
+        raise Refused(text) from None
 
 
 def read_values(given: list[str]) -> dict[str, Any]:

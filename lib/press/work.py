@@ -1,7 +1,7 @@
 """A worker of the press: a process of its own that runs one notebook after another.
 
-It reads jobs as lines of JSON from its standard input and answers each with lines of JSON. When its input ends, the
-press that started it is gone, and the worker ends itself and its kernel.
+It reads jobs as lines of JSON from its standard input and answers each with lines of JSON. When its input
+ends, the press that started it is gone, and the worker ends itself and its kernel.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""VITAL: an image whose features are distributed as those of real images, class mode (VITAL section 3.2, equations 1-4).
+"""VITAL, class mode: an image whose features are distributed as those of real images (section 3.2, equations 1-4).
 
 Each channel of each tap is sorted and pulled towards the mean sorted values of the references. The targets are sorted
 once, the network is frozen, and all targets and seeds are one batch. See `book/vital/3-2-distribution-matching`.
@@ -11,16 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..zoo import denormalise, mean_std, normalise
+from ..relevance import RELEVANCE
+from ..zoo import denormalise, normalise
 from ..zoo.taps import record
 
 TAPS = ("block1", "block2", "block3", "block4", "block5")
 # what the published optimiser does, and what 64 pixels and a small network need (see the notebook)
 PRESETS = {
-    "paper": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, tv=0.0, l2=0.0, weights="paper"),
-    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.3, tv=8e-4, l2=0.0, weights="scale-free"),
+    "paper": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, tv=0.0, l2=0.0, weights=(1, 1, 1, 1, 1),
+                  relevance=None, taps=TAPS),
+    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.3, tv=8e-4, l2=0.0, weights="scale-free",
+                  relevance=None, taps=TAPS),
 }  # fmt: skip
-PAPER_WEIGHTS = {"densenet121": (1, 1, 1, 1, 100), "convnext_base": (10, 1, 1, 1, 1), "vit_l_32": (1, 1, 1, 1, 0.1)}
+# where the official configuration departs from that, by timm class and, for ViT, by patch size
+PAPER_EXCEPTIONS = {
+    "DenseNet": dict(weights=(1, 1, 1, 1, 100)), "ConvNeXt": dict(weights=(10, 1, 1, 1, 1)),
+    "VisionTransformer 16": dict(tv=3e-3, l2=3e-3),
+    "VisionTransformer 32": dict(tv=3e-4, l2=3e-4, weights=(1, 1, 1, 1, 0.1)),
+}  # fmt: skip
 Quantiles = dict[str, Tensor]
 
 
@@ -29,15 +37,38 @@ def sort_matching(activations: Tensor, quantiles: Tensor) -> Tensor:
     return (activations.sort(-1).values - quantiles).square().mean((1, 2))
 
 
+def features(model: nn.Module, x: Tensor, target: Tensor, taps: Sequence[str], relevance: str | None) -> Quantiles:
+    """Return what is matched at each tap: activations, or activations times relevance scaled to 0..1 per channel."""
+    with record(model, taps) as activations:
+        model(x)
+    if relevance is None:
+        return {tap: activations[tap] for tap in taps}
+    weight = RELEVANCE[relevance](model, x, target, taps)
+    return {tap: activations[tap] * unit_range(weight[tap]) for tap in taps}
+
+
+def unit_range(relevance: Tensor) -> Tensor:
+    """Scale each image's channel (n, c, positions) from 0 to 1, as the official code does and the paper doesn't say."""
+    low, high = relevance.amin(-1, keepdim=True), relevance.amax(-1, keepdim=True)
+    return (relevance - low) / (high - low + 1e-6)
+
+
 @torch.no_grad()
-def reference_quantiles(model: nn.Module, references: Tensor, taps: Sequence[str] = TAPS) -> Quantiles:
-    """Average the sorted activations of the references (k, n, 3, h, w), per tap: {tap: (k, c, p)}."""
+def reference_quantiles(
+    model: nn.Module,
+    references: Tensor,
+    taps: Sequence[str] = TAPS,
+    *,
+    target: Sequence[int] | Tensor | None = None,
+    relevance: str | None = None,
+) -> Quantiles:
+    """Average the sorted features of the references (k, n, 3, h, w), per tap: {tap: (k, c, p)}."""
     found: dict[str, list[Tensor]] = {tap: [] for tap in taps}
-    for images in references:
-        with record(model, taps) as activations:
-            model(normalise(model, images))
+    for k, images in enumerate(references):
+        wanted = torch.full((len(images),), int(target[k])) if target is not None else None
+        matched = features(model, normalise(model, images), wanted, taps, relevance)
         for tap in taps:
-            found[tap].append(activations[tap].sort(-1).values.mean(0))
+            found[tap].append(matched[tap].sort(-1).values.mean(0))
     return {tap: torch.stack(values) for tap, values in found.items()}
 
 
@@ -51,7 +82,7 @@ def resample(quantiles: Tensor, positions: int) -> Tensor:
 def tap_weights(quantiles: Quantiles, weights: str | Sequence[float]) -> dict[str, float | Tensor]:
     """Return each tap's weight: `scale-free` divides by the tap's variance, so that no network needs tuning."""
     if weights == "scale-free":
-        return {tap: 1 / q.var(-1).mean(-1).clamp(min=1e-8) for tap, q in quantiles.items()}  # (k,) each
+        return {tap: 1 / q.flatten(1).var(-1).clamp(min=1e-8) for tap, q in quantiles.items()}  # (k,) each
     return dict(zip(quantiles, weights, strict=True))
 
 
@@ -88,27 +119,39 @@ def matching_loss(activations: Quantiles, quantiles: Quantiles, weights: dict[st
     return sum(weights[tap] * sort_matching(activations[tap], q) for tap, q in quantiles.items())
 
 
-def optimise(model: nn.Module, quantiles: Quantiles, seeds: Sequence[int], size: int, callback, *, steps: int, lr: float,
-             jitter: float, start: float, tv: float, l2: float, weights: str | Sequence[float]) -> Tensor:  # fmt: skip
+def settings(model: nn.Module, preset: str, options: dict) -> dict:
+    """Return a preset's settings for a network with the caller's options in place; unknown names are refused."""
+    if preset not in PRESETS:
+        raise KeyError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+    known = sorted(PRESETS[preset])
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(f"vital has no option {unknown[0]!r}; it has {', '.join(known)}")
+    name = type(model).__name__
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", [""])[0]
+    special = PAPER_EXCEPTIONS.get(f"{name} {patch}".strip(), {}) if preset == "paper" else {}
+    return PRESETS[preset] | special | options
+
+
+def optimise(model: nn.Module, target: Tensor, quantiles: Quantiles, seeds: Sequence[int], size: int, callback, *,
+             steps: int, lr: float, jitter: float, start: float, tv: float, l2: float, weights: str | Sequence[float],
+             relevance: str | None) -> Tensor:  # fmt: skip
     """Pull noise towards the quantiles with Adam in normalised pixel space, all seeds and targets as one batch."""
-    targets = len(next(iter(quantiles.values())))
-    weights = {t: torch.as_tensor(w, device=quantiles[t].device).expand(targets).repeat(len(seeds))
-               for t, w in tap_weights(quantiles, weights).items()}  # fmt: skip
-    quantiles = {t: q.repeat(len(seeds), 1, 1) for t, q in quantiles.items()}
-    noise, generators = starts(seeds, targets, size, start)
-    mean, std = (v.to(noise) for v in mean_std(model))
-    low, high = -mean / std, (1 - mean) / std
-    x = noise.to(next(model.parameters()).device).clone().requires_grad_(True)
-    low, high = low.to(x), high.to(x)
+    device, taps = next(model.parameters()).device, list(quantiles)
+    weights = {tap: torch.as_tensor(w, device=device).expand(len(target)).repeat(len(seeds))
+               for tap, w in tap_weights(quantiles, weights).items()}  # fmt: skip
+    quantiles = {tap: q.repeat(len(seeds), 1, 1) for tap, q in quantiles.items()}
+    noise, generators = starts(seeds, len(target), size, start)
+    x, target = noise.to(device).requires_grad_(True), target.repeat(len(seeds)).to(device)
+    black, white = (normalise(model, torch.full((1, 3, 1, 1), v, device=device)) for v in (0.0, 1.0))
     adam = torch.optim.Adam([x], lr=lr, betas=(0.5, 0.9))
     for step in range(steps):
         adam.param_groups[0]["lr"] = learning_rate(step, steps, lr)
         shown = shifted(x, round(jitter * size), generators)
-        with record(model, list(quantiles)) as activations:
-            model(shown)
+        matched = features(model, shown, target, taps, relevance)
         if step == 0:
-            quantiles = {t: resample(q, activations[t].shape[-1]) for t, q in quantiles.items()}
-        loss = matching_loss(activations, quantiles, weights)
+            quantiles = {tap: resample(q, matched[tap].shape[-1]) for tap, q in quantiles.items()}
+        loss = matching_loss(matched, quantiles, weights)
         if tv:
             loss = loss + tv * total_variation(shown)
         if l2:
@@ -116,7 +159,7 @@ def optimise(model: nn.Module, quantiles: Quantiles, seeds: Sequence[int], size:
         (x.grad,) = torch.autograd.grad(loss.sum(), x)
         adam.step()
         with torch.no_grad():
-            x.clamp_(low, high)
+            x.copy_(x.clamp(black, white))
         if callback:
             callback(step, loss.detach())
     return denormalise(model, x.detach())
@@ -129,17 +172,16 @@ def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, 
 
     References are (k, n, 3, h, w) in [0, 1], one set per target; with them the target's number itself isn't needed.
     Returns (k, 3, size, size) in [0, 1] for one seed, (seeds, k, 3, size, size) for several. Options override the
-    preset: steps, lr, jitter (share of the width), start, tv, l2, weights, taps.
+    preset: steps, lr, jitter (share of the width), start, tv, l2, weights, relevance, taps.
     """
-    if preset not in PRESETS:
-        raise KeyError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
-    unknown = set(options) - set(PRESETS[preset]) - {"taps"}
-    if unknown:
-        raise TypeError(f"vital has no option {sorted(unknown)[0]!r}; it has {', '.join(sorted([*PRESETS[preset], 'taps']))}")
     if references.ndim != 5 or len(references) != len(target):
-        raise ValueError(f"vital needs references (k, n, 3, h, w) with one set for each of {len(target)} targets, got {tuple(references.shape)}")
-    set_up = PRESETS[preset] | options | ({"steps": steps} if steps else {})
+        raise ValueError(
+            f"vital needs references (k, n, 3, h, w), one set for each of the {len(target)} targets; "
+            f"got {tuple(references.shape)}"
+        )
+    set_up = settings(model, preset, options | ({} if steps is None else {"steps": steps}))
     seeds = [seed] if isinstance(seed, int) else list(seed)
-    quantiles = reference_quantiles(model, references, set_up.pop("taps", TAPS))
-    images = optimise(model, quantiles, seeds, size or references.shape[-1], callback, **set_up)
+    target = torch.as_tensor(target)
+    quantiles = reference_quantiles(model, references, set_up.pop("taps"), target=target, relevance=set_up["relevance"])
+    images = optimise(model, target, quantiles, seeds, size or references.shape[-1], callback, **set_up)
     return images if isinstance(seed, int) else images.unflatten(0, (len(seeds), len(target)))

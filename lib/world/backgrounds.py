@@ -45,7 +45,9 @@ class Ground:
         u, v = (self.x + 1) * (cells / 2), (self.y + 1) * (cells / 2)
         column, row = u.long().clamp(0, cells - 1), v.long().clamp(0, cells - 1)
         place = (row * cells + column).flatten(1)
-        ox, oy, lit = (self.dice.uniform(f"{name} {k}", shape=(cells * cells,)).gather(1, place).view_as(u) for k in "xyl")
+        ox, oy, lit = (
+            self.dice.uniform(f"{name} {k}", shape=(cells * cells,)).gather(1, place).view_as(u) for k in "xyl"
+        )
         d = length(u - column - 0.25 - 0.5 * ox, v - row - 0.25 - 0.5 * oy) * (2 / cells) - radius
         return self.edge(-d) * (lit < share)
 
@@ -123,8 +125,13 @@ def sky(g: Ground) -> Tensor:
     image = ramp((0.33, 0.62, 0.93), (0.80, 0.92, 0.99), (g.y + 1) / 2 + g.vary("haze", -0.2, 0.2))
     for k in range(3):
         cx, cy, r = g.vary(f"cloud x {k}", -1, 1), g.vary(f"cloud y {k}", -0.95, 0.9), g.vary(f"cloud {k}", 0.1, 0.2)
-        puffs = circle(g.x, g.y, (cx - r * 0.5, cy - r * 0.4), r * 0.7), circle(g.x, g.y, (cx + r * 0.5, cy - r * 0.3), r * 0.55)
-        image = over(image, (1.0, 1.0, 1.0), g.edge(-union(ellipse(g.x, g.y, (cx, cy), (r * 1.8, r * 0.7)), *puffs)) * 0.9)
+        puffs = (
+            circle(g.x, g.y, (cx - r * 0.5, cy - r * 0.4), r * 0.7),
+            circle(g.x, g.y, (cx + r * 0.5, cy - r * 0.3), r * 0.55),
+        )
+        image = over(
+            image, (1.0, 1.0, 1.0), g.edge(-union(ellipse(g.x, g.y, (cx, cy), (r * 1.8, r * 0.7)), *puffs)) * 0.9
+        )
     return image
 
 
@@ -151,7 +158,9 @@ def room(g: Ground) -> Tensor:
     wide = g.edge(torch.sin(g.x * g.vary("wide", 9, 13) + g.vary("wide at", 0, math.tau)), 0.35)
     floor = g.vary("floor", 0.35, 0.65)
     gaps = g.edge(torch.sin((g.y - floor) * 22 + (g.noise("grain", 5) - 0.5) * 2), 0.5)
-    image = over(paper * (1 - 0.13 * wide[:, None]), rgb((0.60, 0.40, 0.24)) * (1 - 0.13 * gaps[:, None]), g.edge(g.y - floor))
+    image = over(
+        paper * (1 - 0.13 * wide[:, None]), rgb((0.60, 0.40, 0.24)) * (1 - 0.13 * gaps[:, None]), g.edge(g.y - floor)
+    )
     return over(image, (0.95, 0.93, 0.88), g.edge(0.045 - (g.y - floor).abs()))
 
 
@@ -170,13 +179,17 @@ def street(g: Ground) -> Tensor:
     image = ramp((0.75, 0.80, 0.86), (0.88, 0.88, 0.88), g.y + 1)
     for k in range(5):
         centre = g.vary(f"house {k}", -0.25, 0.25) + (k - 2) * 0.48
-        house = meet((g.x - centre).abs() - g.vary(f"house width {k}", 0.15, 0.24), g.vary(f"house top {k}", -0.9, -0.2) - g.y)
+        house = meet(
+            (g.x - centre).abs() - g.vary(f"house width {k}", 0.15, 0.24), g.vary(f"house top {k}", -0.9, -0.2) - g.y
+        )
         lit = g.edge(torch.sin((g.x - centre) * 33) * 0.5 + torch.sin(g.y * 33) * 0.5 - 0.45, 0.4)
         wall = g.dice.uniform(f"wall {k}", 0, 0.2, shape=(3, 1, 1)) + rgb((0.55, 0.45, 0.42))
         image = over(image, wall + 0.25 * lit[:, None], g.edge(-house))
     tar = rgb((0.36, 0.36, 0.39)) * (1 + 0.12 * (g.noise("tar", 12) - 0.5))[:, None]
     image = over(over(image, tar, g.edge(g.y - road)), (0.80, 0.80, 0.78), g.edge(0.05 - (g.y - road).abs()))
-    dashes = g.edge(0.035 - (g.y - road - 0.37).abs()) * g.edge(torch.sin(g.x * 12 + g.vary("dashes", 0, math.tau)), g.px * 12)
+    dashes = g.edge(0.035 - (g.y - road - 0.37).abs()) * g.edge(
+        torch.sin(g.x * 12 + g.vary("dashes", 0, math.tau)), g.px * 12
+    )
     return over(image, (0.96, 0.92, 0.75), dashes)
 
 

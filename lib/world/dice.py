@@ -5,7 +5,7 @@ pixels in whatever batch it is drawn. Used by every module of the world.
 """
 
 import hashlib
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ def mix(z: Tensor) -> Tensor:
     return z ^ shift(z, 31)
 
 
-@lru_cache(maxsize=None)
+@cache
 def code(name: str) -> int:
     """Turn a name into a signed 64-bit integer, the same in every process."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)

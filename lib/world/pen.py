@@ -79,7 +79,7 @@ class Pen:
         return self.shade(table[self.dice.choice(name, len(colours))], name + " shade", jitter)
 
     def paint(self, d: Tensor, colour: Colour, part: str, *, ink: float = 0.035, alpha: float = 1.0) -> None:
-        """Fill where d < 0 and draw an outline of width `ink` around it; glass (alpha < 1) takes no part in the truth."""
+        """Fill where d < 0 and ink an outline of width `ink` around it; glass (alpha < 1) leaves no truth."""
         shown = (self.hidden != PART_ID[part]).view(-1, 1, 1)
         d = torch.where(shown, d, 9.0) if not bool(shown.all()) else d
         if ink:
@@ -96,9 +96,11 @@ class Pen:
             self.texture.masked_fill_(inside, 0)
             self.filled |= fill > 0.5
 
-    def coat(self, d: Tensor, ground: Colour, mark: Colour, part: str, pattern: str, frame: tuple[Tensor, Tensor, Value],
-             *, duty: float = 0.0, where: Tensor | None = None, ink: float = 0.035) -> None:  # fmt: skip
-        """Paint a shape in colour `ground` with a pattern of colour `mark`; frame = (u, v, period) carries the pattern."""
+    def coat(
+        self, d: Tensor, ground: Colour, mark: Colour, part: str, pattern: str, frame: tuple[Tensor, Tensor, Value],
+        *, duty: float = 0.0, where: Tensor | None = None, ink: float = 0.035
+    ) -> None:  # fmt: skip
+        """Paint a shape in colour `ground` with a pattern of colour `mark`, laid out by frame = (u, v, period)."""
         u, v, period = frame
         mask, which = self.marks(pattern, u, v, period, duty)
         mask = mask if where is None else mask * where
@@ -177,7 +179,7 @@ def fur(pen: Pen, u: Tensor, v: Tensor, period: Value, duty: float) -> Tensor:
 
 
 def gores(pen: Pen, u: Tensor, v: Tensor, period: Value, duty: float) -> Tensor:
-    """Draw lines that bulge like the gores of a balloon: u runs from -1 to 1 across it, period in turns of that width."""
+    """Draw lines that bulge like the gores of a balloon, across which u runs from -1 to 1."""
     wave = torch.sin(torch.asin(u.clamp(-0.999, 0.999)) * (math.pi / period) + math.pi / 2)
     slope = (math.pi / period) / torch.sqrt((1 - u * u).clamp(min=0.05))
     return pen.edge(wave + duty, slope * 1.6)

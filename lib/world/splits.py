@@ -4,6 +4,7 @@ The cache folder is $SIGHTGLASS_CACHE, or ~/.cache/sightglass; a file is written
 a run that is killed leaves nothing half-written behind.
 """
 
+import ast
 import hashlib
 import os
 from dataclasses import dataclass, field, fields, replace
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor
 
 from .dice import Dice
-from .scene import HOME, Plan, Scenes, draw, plan
+from .planning import HOME, Plan, plan
+from .scene import Scenes, draw
 from .styles import STYLES
 from .vocabulary import BACKGROUNDS, NOUNS
 
@@ -65,9 +67,9 @@ def cache_folder() -> Path:
 
 @lru_cache(maxsize=1)
 def fingerprint() -> str:
-    """Name the code that draws, so that a changed drawing makes new files."""
-    text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-    return hashlib.sha256(text).hexdigest()[:12]
+    """Name the code that draws (not its comments or layout), so that a changed drawing makes new files."""
+    trees = [ast.dump(ast.parse(path.read_text())) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return hashlib.sha256("".join(trees).encode()).hexdigest()[:12]
 
 
 def draw_blocks(scenes: Plan, size: int, *, maps: bool, progress: str = "") -> Scenes:
@@ -89,7 +91,9 @@ def split(name: str, n: int | None = None, size: int = 64, *, maps: bool = True)
     from safetensors.torch import load_file
 
     scenes = split_plan(name, range(SPLITS[name].size if n is None and name in SPLITS else n or 0))
-    path = cache_folder() / f"world-{fingerprint()}" / f"{name}-{len(scenes)}-{size}{'' if maps else '-flat'}.safetensors"
+    path = (
+        cache_folder() / f"world-{fingerprint()}" / f"{name}-{len(scenes)}-{size}{'' if maps else '-flat'}.safetensors"
+    )
     if path.exists():
         return Scenes(**load_file(path))
     drawn = draw_blocks(scenes, size, maps=maps, progress=f"drawing {name}")
@@ -126,5 +130,3 @@ def references(nouns: list[str], n: int = 50, *, seed: int = 0, size: int = 64, 
         chosen.append(scenes[plain.nonzero()[:n, 0]])
     drawn = draw_blocks(Plan.cat(chosen), size, maps=False)
     return drawn.pixels().unflatten(0, (len(nouns), n))
-
-

@@ -1,4 +1,4 @@
-"""Which concepts an image shows, counted on its pixels: a part that is hidden isn't there, a colour is what one sees."""
+"""Which concepts an image shows, counted on its pixels: what is hidden isn't there, a colour is what one sees."""
 
 import torch
 from torch import Tensor

@@ -3,7 +3,7 @@
 Concepts are columns of a truth table; a name is what one would say ("red", "on grass", "wheel").
 """
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 CONCEPTS = tuple(name for group in GROUPS.values() for name in group)
 
 
-@lru_cache(maxsize=None)
+@cache
 def parents(name: str) -> frozenset[str]:
     """Return everything that a noun, kind or family also is, however far up; unknown words have no parents."""
     above: set[str] = set()
@@ -55,7 +55,7 @@ def parents(name: str) -> frozenset[str]:
     return frozenset(above.union(*(parents(p) for p in above)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def membership() -> Tensor:
     """Return which noun is in which family and order, (nouns, families + orders)."""
     return torch.tensor([[group in parents(noun) for group in (*FAMILIES, *ORDERS)] for noun in NOUNS])
@@ -72,7 +72,11 @@ def captions(scenes, seed: int = 0) -> list[str]:
     short, swap, where = (dice.coin(name, p).tolist() for name, p in (("short", 0.3), ("swap", 0.5), ("where", 0.7)))
     words = []
     for i in range(len(scenes)):
-        table, ids = (NOUNS, (scenes.label[i], scenes.second[i])) if short[i] else (KINDS, (scenes.kind[i], scenes.second_kind[i]))
+        table, ids = (
+            (NOUNS, (scenes.label[i], scenes.second[i]))
+            if short[i]
+            else (KINDS, (scenes.kind[i], scenes.second_kind[i]))
+        )
         first = article(table[ids[0]])
         if scenes.second[i] >= 0:
             pair = [first, article("small " + table[ids[1]])]

@@ -11,69 +11,146 @@ from torch import nn
 
 MEAN, STD, SIZE = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 64
 
-# Pooling before every stride (aa_layer, avg_down) removes the dot lattice that strided 1x1 convolutions paint.
+# Pooling before every stride removes the dot lattice that strided 1x1 convolutions paint.
 _SMOOTH = {"aa_layer": "torch.nn.AvgPool2d", "avg_down": True}
 _VIT = {"img_size": SIZE, "patch_size": 8}
 
 FAMILIES: dict[str, dict] = {
     "resnet50": {
-        "family": "ResNet-50", "task": "nouns", "builder": "timm.models.resnet.ResNet",
-        "arguments": {"block": "timm.models.resnet.Bottleneck", "layers": [3, 4, 6, 3], "stem_width": 32,
-                      "channels": [16, 32, 64, 128], "output_stride": 16, **_SMOOTH},
+        "family": "ResNet-50",
+        "task": "nouns",
+        "builder": "timm.models.resnet.ResNet",
+        "arguments": {
+            "block": "timm.models.resnet.Bottleneck",
+            "layers": [3, 4, 6, 3],
+            "stem_width": 32,
+            "channels": [16, 32, 64, 128],
+            "output_stride": 16,
+            **_SMOOTH,
+        },
     },
     "resnet18": {
-        "family": "ResNet-18", "task": "places", "builder": "timm.models.resnet.ResNet",
-        "arguments": {"block": "timm.models.resnet.BasicBlock", "layers": [2, 2, 2, 2],
-                      "channels": [16, 32, 64, 128], **_SMOOTH},
+        "family": "ResNet-18",
+        "task": "places",
+        "builder": "timm.models.resnet.ResNet",
+        "arguments": {
+            "block": "timm.models.resnet.BasicBlock",
+            "layers": [2, 2, 2, 2],
+            "channels": [16, 32, 64, 128],
+            **_SMOOTH,
+        },
     },
     "vgg16": {
-        "family": "VGG-16", "task": "kinds", "builder": "timm.models.vgg.VGG",
-        "arguments": {"cfg": [8, 8, "M", 16, 16, "M", 32, 32, 32, "M", 64, 64, 64, "M", 64, 64, 64, "M"],
-                      "norm_layer": "torch.nn.BatchNorm2d", "mlp_ratio": 0.015625, "drop_rate": 0.0},
+        "family": "VGG-16",
+        "task": "kinds",
+        "builder": "timm.models.vgg.VGG",
+        "arguments": {
+            "cfg": [8, 8, "M", 16, 16, "M", 32, 32, 32, "M", 64, 64, 64, "M", 64, 64, 64, "M"],
+            "norm_layer": "torch.nn.BatchNorm2d",
+            "mlp_ratio": 0.015625,
+            "drop_rate": 0.0,
+        },
     },
     "densenet121": {
-        "family": "DenseNet-121", "task": "nouns", "builder": "timm.models.densenet.DenseNet",
+        "family": "DenseNet-121",
+        "task": "nouns",
+        "builder": "timm.models.densenet.DenseNet",
         "arguments": {"growth_rate": 12, "block_config": [6, 12, 8, 4], "aa_layer": "timm.layers.BlurPool2d"},
     },
     "convnext_base": {
-        "family": "ConvNeXt", "task": "nouns", "builder": "timm.models.convnext.ConvNeXt",
-        "arguments": {"depths": [2, 2, 4, 2], "dims": [24, 48, 96, 192], "patch_size": 2, "kernel_sizes": 5},
+        "family": "ConvNeXt",
+        "task": "nouns",
+        "builder": "timm.models.convnext.ConvNeXt",
+        "arguments": {
+            "depths": [2, 2, 4, 2],
+            "dims": [24, 48, 96, 192],
+            "patch_size": 2,
+            "kernel_sizes": 5,
+            "output_stride": 16,
+        },
     },
     "vit_l_16": {
-        "family": "ViT-L/16", "task": "nouns", "builder": "timm.models.vision_transformer.VisionTransformer",
+        "family": "ViT-L/16",
+        "task": "nouns",
+        "builder": "timm.models.vision_transformer.VisionTransformer",
         "arguments": {**_VIT, "embed_dim": 128, "depth": 5, "num_heads": 4, "mlp_ratio": 3.0},
     },
     "vit_l_32": {
-        "family": "ViT-L/32", "task": "nouns", "builder": "timm.models.vision_transformer.VisionTransformer",
+        "family": "ViT-L/32",
+        "task": "nouns",
+        "builder": "timm.models.vision_transformer.VisionTransformer",
         "arguments": {**_VIT, "patch_size": 16, "embed_dim": 96, "depth": 8, "num_heads": 4},
     },
     "vit_b_16": {
-        "family": "ViT-B/16", "task": "nouns", "builder": "timm.models.vision_transformer.VisionTransformer",
+        "family": "ViT-B/16",
+        "task": "nouns",
+        "builder": "timm.models.vision_transformer.VisionTransformer",
         "arguments": {**_VIT, "embed_dim": 96, "depth": 5, "num_heads": 3, "mlp_ratio": 3.0},
     },
     "swinv2_base": {
-        "family": "Swin-V2", "task": "nouns", "builder": "timm.models.swin_transformer_v2.SwinTransformerV2",
-        "arguments": {"img_size": SIZE, "patch_size": 4, "embed_dim": 20, "depths": [2, 2, 4, 2],
-                      "num_heads": [1, 2, 4, 8], "window_size": 4, "drop_path_rate": 0.0},
+        "family": "Swin-V2",
+        "task": "nouns",
+        "builder": "timm.models.swin_transformer_v2.SwinTransformerV2",
+        "arguments": {
+            "img_size": SIZE,
+            "patch_size": 4,
+            "embed_dim": 20,
+            "depths": [2, 2, 4, 2],
+            "num_heads": [1, 2, 4, 8],
+            "window_size": 4,
+            "drop_path_rate": 0.0,
+        },
     },
     "explainer": {
-        "family": "SigLIP", "task": "phrases", "builder": "sightglass.zoo.imagetext.ImageText",
-        "arguments": {"image": {"builder": "timm.models.convnext.ConvNeXt", "arguments": {
-            "depths": [2, 2, 3, 2], "dims": [24, 48, 96, 160], "patch_size": 2, "kernel_sizes": 5}},
-            "text": {"kind": "mean", "width": 128}, "width": 128},
+        "family": "SigLIP",
+        "task": "phrases",
+        "builder": "sightglass.zoo.imagetext.ImageText",
+        "arguments": {
+            "image": {
+                "builder": "timm.models.convnext.ConvNeXt",
+                "arguments": {
+                    "depths": [2, 2, 3, 2],
+                    "dims": [24, 48, 96, 160],
+                    "patch_size": 2,
+                    "kernel_sizes": 5,
+                },
+            },
+            "text": {"kind": "mean", "width": 128},
+            "width": 128,
+        },
     },
     "simulator": {
-        "family": "SigLIP", "task": "phrases", "builder": "sightglass.zoo.imagetext.ImageText",
-        "arguments": {"image": {"builder": "timm.models.resnet.ResNet", "arguments": {
-            "block": "timm.models.resnet.BasicBlock", "layers": [2, 2, 2, 2], "channels": [16, 32, 64, 128],
-            "act_layer": "torch.nn.SiLU", "output_stride": 16, **_SMOOTH}},
-            "text": {"kind": "transformer", "width": 96, "depth": 1}, "width": 96},
+        "family": "SigLIP",
+        "task": "phrases",
+        "builder": "sightglass.zoo.imagetext.ImageText",
+        "arguments": {
+            "image": {
+                "builder": "timm.models.resnet.ResNet",
+                "arguments": {
+                    "block": "timm.models.resnet.BasicBlock",
+                    "layers": [2, 2, 2, 2],
+                    "channels": [16, 32, 64, 128],
+                    "act_layer": "torch.nn.SiLU",
+                    "output_stride": 16,
+                    **_SMOOTH,
+                },
+            },
+            "text": {"kind": "transformer", "width": 96, "depth": 1},
+            "width": 96,
+        },
     },
     "clip": {
-        "family": "CLIP", "task": "phrases", "builder": "sightglass.zoo.imagetext.ImageText",
-        "arguments": {"image": {"builder": "timm.models.vision_transformer.VisionTransformer", "arguments": {
-            **_VIT, "embed_dim": 96, "depth": 5, "num_heads": 3, "mlp_ratio": 3.0}},
-            "text": {"kind": "transformer", "width": 96, "depth": 2}, "width": 96},
+        "family": "CLIP",
+        "task": "phrases",
+        "builder": "sightglass.zoo.imagetext.ImageText",
+        "arguments": {
+            "image": {
+                "builder": "timm.models.vision_transformer.VisionTransformer",
+                "arguments": {**_VIT, "embed_dim": 96, "depth": 5, "num_heads": 3, "mlp_ratio": 3.0},
+            },
+            "text": {"kind": "transformer", "width": 96, "depth": 2},
+            "width": 96,
+        },
     },
 }
 
@@ -117,9 +194,11 @@ def construct(builder: str, arguments: dict, *, classes: int | None = None) -> n
     return model
 
 
-def describe(model: nn.Module, mean=MEAN, std=STD, size: int = SIZE) -> nn.Module:
+def describe(model: nn.Module, mean=MEAN, std=STD, size: int | None = SIZE) -> nn.Module:
     """Give a network the `pretrained_cfg` that timm networks carry, so that its pixel scale is known."""
-    cfg = {"input_size": (3, size, size), "mean": tuple(mean), "std": tuple(std)}
+    known = getattr(model, "pretrained_cfg", None)
+    cfg = {**(known if isinstance(known, dict) else {}), "mean": tuple(mean), "std": tuple(std)}
+    cfg |= {"input_size": (3, size, size)} if size else {}
     model.pretrained_cfg = model.default_cfg = cfg
     return model
 
@@ -127,6 +206,8 @@ def describe(model: nn.Module, mean=MEAN, std=STD, size: int = SIZE) -> nn.Modul
 def block_paths(model: nn.Module) -> list[str]:
     """Return the module paths of block1..block5, from the table or else from timm's own `feature_info`."""
     kind = type(model).__name__
+    if kind == "ConvNeXt" and isinstance(model.stages[0].downsample, nn.Sequential):
+        return ["stem", *(f"stages.{i}" for i in range(4))]  # a stem of stride 2: every stage halves the map
     if kind in TAPS:
         return TAPS[kind]
     if hasattr(model, "blocks") and hasattr(model, "patch_embed"):
@@ -134,4 +215,5 @@ def block_paths(model: nn.Module) -> list[str]:
         # The paper taps blocks 2, 9, 20 and 23 of 24; other depths keep the proportions.
         return ["patch_embed.proj", *(f"blocks.{round(last * part / 23)}" for part in (2, 9, 20, 23))]
     info = getattr(model, "feature_info", None) or []
-    return list(dict.fromkeys(stage["module"] for stage in info))[-5:]
+    paths = list(dict.fromkeys(stage["module"] for stage in info))
+    return paths[:5] if kind == "VGG" else paths[-5:]  # a VGG names the last pooling as a sixth

@@ -1,6 +1,6 @@
 """Two towers that meet in one space: a timm network for images, a small one for phrases.
 
-Used for the explainer, the simulator and the CLIP-like network of the world; trained by `sightglass.zoo.train`.
+The explainer, the simulator and the CLIP-like network of the world; trained by `sightglass.zoo.train`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a batch of training images is compared with: labels for classifiers, true phrases for image-text networks."""
+"""What a training batch is compared with: labels for classifiers, true phrases for image-text networks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which phrases are true of which image: the multi-positive labels of the image-text networks.
 
-A caption is true of an image when everything that it mentions is there, so images of one batch share captions.
+A caption is true of an image when everything that it mentions is there, so images share captions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ def mentions() -> list[str]:
     from .. import world
 
     things = [*world.NOUNS, *world.KINDS]
-    return [*things, *(f"small {thing}" for thing in things), *(world.place(place) for place in world.BACKGROUNDS)]
+    return [
+        *things,
+        *(f"small {thing}" for thing in things),
+        *(world.place(place) for place in world.BACKGROUNDS),
+    ]
 
 
 def facts(scenes) -> Tensor:

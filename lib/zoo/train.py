@@ -1,6 +1,6 @@
 """Train the world networks: `python -m sightglass.zoo.train NAME... [--minutes M] [--images N]`.
 
-Images are drawn by the world, labels are the only supervision; weights and a card land in data/weights/world/.
+The world draws the images, labels are the only supervision, weights and cards land in data/weights/world/.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a card for the world networks, and careful reading of anyone's checkpoint."""
+"""Weights on disk: safetensors with a card for world networks, and careful reading of any checkpoint."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..names import DATA, unknown
 from .families import FAMILIES, MEAN, SIZE, STD, construct, describe
 
 FOLDER = DATA / "weights" / "world"
+PICKLES = (".pt", ".pth", ".bin", ".ckpt")
 
 
 def shipped() -> list[str]:
@@ -44,7 +45,7 @@ def load_world(name: str) -> nn.Module:
 
 def save_world(name: str, model: nn.Module, blueprint: tuple[str, dict], recipe: dict, scores: dict) -> dict:
     """Write float16 weights and their card, each under a temporary name first; return the card."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from .taps import taps
 
@@ -52,19 +53,21 @@ def save_world(name: str, model: nn.Module, blueprint: tuple[str, dict], recipe:
     path, part = FOLDER / f"{name}.safetensors", FOLDER / f".{name}.{os.getpid()}.part"
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     check_finite(state, name)
-    save_file({k: v.contiguous() for k, v in state.items()}, part)
+    part.write_bytes(save({k: v.contiguous() for k, v in state.items()}))
     entry, recipe = FAMILIES[name], dict(recipe)
     facts = {
-        "name": name, "family": entry["family"], "task": entry["task"], "classes": task_classes(entry["task"]),
+        "name": name, "family": entry["family"], "task": entry["task"],
+        "classes": task_classes(entry["task"]),
         "architecture": blueprint[0], "arguments": blueprint[1], "mean": MEAN, "std": STD, "size": SIZE,
         "taps": taps(model), "seed": recipe.pop("seed"), "minutes": recipe.pop("minutes"), "recipe": recipe,
         **scores, "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": checksum(part), "bytes": part.stat().st_size,
     }  # fmt: skip
     os.replace(part, path)
-    part.write_text(json.dumps(facts, indent=1) + "\n")
+    text = json.dumps(facts, indent=1)
+    part.write_text(text + "\n")
     os.replace(part, path.with_suffix(".json"))
-    return facts
+    return json.loads(text)
 
 
 def task_classes(task: str) -> list[str]:
@@ -89,8 +92,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"{path} is no whole safetensors file ({error})") from None
-    if path.suffix not in (".pt", ".pth", ".bin"):
-        raise ValueError(f"{path} is no checkpoint: expected .safetensors, .pt, .pth or .bin")
+    if path.suffix not in PICKLES:
+        raise ValueError(f"{path} is no checkpoint: expected .safetensors, {', '.join(PICKLES)}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle can fail in any way; its first line says which
@@ -100,7 +103,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def unwrap(state: object, path: Path) -> dict[str, Tensor]:
-    """Find the tensors in a checkpoint that keeps them under `state_dict` or `model`, and drop DDP prefixes."""
+    """Find the tensors in a checkpoint, under `state_dict` or `model` too, and drop DDP prefixes."""
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

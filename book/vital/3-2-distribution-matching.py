@@ -1,0 +1,357 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Matching feature distributions (VITAL, section 3.2)
+#
+# **Question.** Which image looks to a network like fifty zebras at once, and do we see a zebra in it?
+#
+# Older feature visualizations ask for the image that excites a neuron most, and get glittering textures. VITAL
+# {cite:p}`gorgun2025` asks for something milder: inside the network, the image should be *distributed* like real
+# images of the class. This page builds that idea from one sorted list of numbers up to a wall of pictures.
+#
+# | needs | time, world | time, ImageNet sizes | follows |
+# |---|---|---|---|
+# | an edition with classes and one network | about a minute on one core | minutes on a GPU | {doc}`/world/networks` |
+
+# %% tags=["parameters"]
+edition = "world"  # world | imagenette | imagenet | a path to your own YAML
+seed = 0
+device = "auto"  # auto | cpu | cuda
+network = "resnet50"  # a role of the edition
+classes = []  # names; empty takes up to 24 of the edition's
+steps = 150
+references = 50  # real images per class
+preset = "world"  # world | paper
+
+# %%
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from matplotlib.patches import FancyBboxPatch
+
+import sightglass as sg
+from sightglass import zoo
+from sightglass.show import claim, show
+from sightglass.visualize.vital import TAPS, features, reference_quantiles, settings, sort_matching, starts, vital
+
+sg.plot.style()
+ed = sg.load(edition, device=device)
+model = ed.model(network)
+every = list(ed.classes)
+names = list(classes) or every[:: max(1, len(every) // 24)][:24]
+target = torch.tensor([ed.outputs[every.index(name)] for name in names])
+real = ed.references(names, references, seed=seed).to(ed.device)  # (classes, references, 3, size, size)
+
+# %% [markdown]
+# ## The pictures
+#
+# First the result. Each image below starts as noise. It never sees a pixel of a photograph or a drawing; it only
+# learns how the network's activations are spread when the network looks at {math}`N` images of the class.
+
+# %%
+losses = []
+images = vital(model, target, real, steps=steps, seed=seed, preset=preset,
+               callback=lambda step, loss: losses.append(loss.cpu()))
+by_itself = model(zoo.normalise(model, images)).argmax(1).cpu()
+
+# %% tags=["hide-input"]
+wide = min(8, len(names))
+cells, labels = [], []
+for first in range(0, len(names), wide):
+    some = range(first, min(first + wide, len(names)))
+    cells += [[real[k, 0].cpu() for k in some], [images[k].cpu() for k in some]]
+    cells[-2:] = [row + [None] * (wide - len(row)) for row in cells[-2:]]
+    labels += ["real", "VITAL"]
+captions = [names[k] if k < len(names) else "" for first in range(0, len(names), wide) for k in
+            [len(names)] * wide + list(range(first, first + wide))]
+show(sg.plot.grid(cells, rows=labels, captions=captions),
+     "fig-vital-x1", f"One real image of each class and its VITAL image, {network} of the edition {ed.name}, {steps} "
+     f"steps, {references} references. Look for what the class images have in common, not for any one reference.",
+     alt="Pairs of pictures: a real image of each class above the image made from feature distributions.")
+
+# %% [markdown]
+# ## One channel, sorted
+#
+# Take one channel of one layer. It answers at {math}`P` positions, so an image gives {math}`P` numbers. Where they
+# stand doesn't matter to us, how they are distributed does, so we sort them:
+# {math}`z_{(1)} \le \dots \le z_{(P)}`. Sorting the {math}`P` numbers of every reference and averaging rank by rank
+# gives the target {math}`q_{(i)}`, the *mean sorted activations*. The loss of a channel is
+#
+# $$ \mathrm{SM}(z, q) = \frac{1}{P} \sum_{i=1}^{P} \bigl(z_{(i)} - q_{(i)}\bigr)^2 . $$ (eq-vital-sm)
+#
+# This is the squared Wasserstein distance between the two distributions, and {math}`q` is the distribution that lies
+# nearest to all references at once (their barycentre). The whole loss adds {eq}`eq-vital-sm` over the channels of
+# five taps of the network, each tap divided by the variance of its {math}`q`, so that no network needs weights of its
+# own. Now the numbers of this run.
+
+# %%
+quantiles = reference_quantiles(model, real, TAPS, target=target)
+start, _ = starts([seed], len(names), ed.size, settings(model, preset, {})["start"])
+start = zoo.denormalise(model, start.to(ed.device)).clamp(0, 1)
+before, after, unseen = (features(model, zoo.normalise(model, x), target, TAPS, None) for x in (start, images, real[:, -1]))
+print({tap: tuple(q.shape[1:]) for tap, q in quantiles.items()})  # tap: (channels, positions)
+
+# %%
+example = 0  # the first class
+channel = int(quantiles["block5"][example].var(-1).argmax())  # the channel whose values differ most
+z, q = before["block5"][example, channel].cpu()[:16], quantiles["block5"][example, channel].cpu()
+q = q[torch.linspace(0, len(q) - 1, len(z)).long()]  # all of q when it has 16 values
+order = z.argsort()
+rank = order.argsort()
+wanted = q[rank]  # the targets in the order of the image: Algorithm 1's gather
+matrix = torch.stack([z, rank.float(), q, wanted, wanted - z])
+
+# %% tags=["hide-input"]
+def box(ax, x, y, w, h, text, face="#F2F2F2"):
+    ax.add_patch(FancyBboxPatch((x, y), w, h, boxstyle="round,pad=.02", fc=face, ec="#888888", lw=0.8))
+    ax.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=7.5)
+
+
+def picture(fig, place, image):
+    ax = fig.add_axes(place)
+    ax.imshow(image.cpu().permute(1, 2, 0).clamp(0, 1))
+    ax.axis("off")
+
+
+def overview(fig):
+    ax = fig.add_axes([0, 0.5, 1, 0.5], xlim=(0, 8), ylim=(0, 2.4))
+    ax.axis("off")
+    for k, (y, text) in enumerate(((1.35, "references"), (0.15, "the image, from noise"))):
+        ax.text(0.85, y + 0.93, text, fontsize=8, ha="center")
+        for i, tap in enumerate(TAPS):
+            c, p = quantiles[tap].shape[1:]
+            box(ax, 2.0 + 0.98 * i, y + 0.1, 0.8, 0.6, f"{tap}\n{c} × {p}", "#DCE9F2")
+            ax.annotate("", (2.0 + 0.98 * i, y + 0.4), (1.75 + 0.98 * i, y + 0.4), arrowprops=dict(arrowstyle="-|>", lw=0.8))
+        box(ax, 6.95, y + 0.1, 0.95, 0.6, ("sort, average:\ntargets q", "sort: z")[k], ("#DCEFE6", "#FBE5D6")[k])
+    ax.annotate("sort matching", (7.43, 0.9), (7.43, 1.4), ha="center", va="center", fontsize=8,
+                arrowprops=dict(arrowstyle="<->", lw=1.2, color="#D55E00"))
+    for k in range(3):
+        picture(fig, [0.01 + 0.068 * k, 0.79, 0.065, 0.115], real[example, k])
+    picture(fig, [0.078, 0.54, 0.065, 0.115], start[example])
+
+
+def worked_example(fig):
+    n, rows = len(z), ["z, by position", "its rank", "q, sorted targets", "q in the order of z", "pull on z"]
+    ax = fig.add_axes([0.16, 0.02, 0.82, 0.45], xlim=(0, n), ylim=(5.6, -0.4))
+    ax.axis("off")
+    for r, (name, values) in enumerate(zip(rows, matrix, strict=True)):
+        ax.text(-0.1, r * 1.15 + 0.35, name, ha="right", va="center", fontsize=8)
+        for i, v in enumerate(values):
+            shade = plt.get_cmap("RdBu_r" if r == 4 else "YlGnBu")((v / matrix[4].abs().max() + 1) / 2 if r == 4 else
+                    0.55 * (v / (n if r == 1 else matrix[[0, 2]].abs().max())).clamp(0, 1))
+            ax.add_patch(plt.Rectangle((i, r * 1.15), 0.96, 0.7, fc=shade, ec="white"))
+            ax.text(i + 0.48, r * 1.15 + 0.35, f"{int(v)}" if r == 1 else f"{v:.2f}", ha="center", va="center", fontsize=6.5)
+    for i, k in enumerate(rank):  # each position fetches the target of its rank
+        ax.plot([k + 0.48, i + 0.48], [3.0, 3.45], color="#888888", lw=0.6)
+
+
+# %%
+fig = plt.figure(figsize=(8, 5.2), layout="none")
+overview(fig)
+worked_example(fig)
+show(fig, "fig-vital-8", f"Above: the method with this run's shapes (channels × positions). Below: sort matching on real "
+     f"numbers, channel {channel} of block5 for *{names[example]}*. Each position asks for the target of its own rank; the last "
+     "row is where the value has to go (VITAL, figure 8).",
+     alt="A drawing of two rows of network blocks, and under it a table of numbers with lines from ranks to targets.")
+
+# %% [markdown]
+# The lines in {numref}`fig-vital-8` never change how the image's own values are arranged: the targets move, the image
+# stays. That is the second sort of the published algorithm, and we can check it on the numbers above.
+
+# %%
+undone = torch.equal(z[order][rank], z)
+same_order = torch.equal(wanted.argsort(stable=True), z.argsort(stable=True)) or bool((wanted[order].diff() >= 0).all())
+claim("vital-3", holds=undone and same_order,
+      because=f"on {len(z)} values of block5, sorting and indexing with the ranks gives the input back exactly, and the "
+              "rearranged targets rise wherever the image's values rise.")
+
+# %% [markdown]
+# ## One sort is enough
+#
+# The published algorithm sorts the image's values, sorts the resulting indices, and gathers the targets in the
+# image's order. A plain difference of two sorted lists is shorter. Both are differentiable, because a sort only
+# passes each gradient to the place its value came from. Are they the same?
+
+# %%
+def argsort_gather(z, references):
+    """Algorithm 1: z (1, c, p), references (n, c, p), sorted anew at every call."""
+    rank = z.argsort(-1).argsort(-1)
+    q = references.sort(-1).values.mean(0, keepdim=True)
+    return (z - q.gather(-1, rank)).square().mean((1, 2))
+
+
+def both(tap):
+    """Loss and gradient of the two forms at one tap, for the random start."""
+    z = before[tap][:1].detach().requires_grad_(True)
+    kept = features(model, zoo.normalise(model, real[0]), target[:1].expand(references), [tap], None)[tap]
+    forms = argsort_gather(z, kept), sort_matching(z, quantiles[tap][:1])
+    slopes = [torch.autograd.grad(loss.sum(), z)[0] for loss in forms]
+    gap = (slopes[0] - slopes[1]).abs().max() / slopes[0].abs().max()
+    return float(forms[0]), float(forms[1]), float((forms[0] - forms[1]).abs() / forms[0]), float(gap)
+
+
+# %%
+columns = ["argsort, argsort, gather", "one sort", "relative gap of the loss", "relative gap of the gradient"]
+table = pd.DataFrame([both(tap) for tap in TAPS], columns=columns)
+table.insert(0, "tap", TAPS)
+show(table, "alg-vital-1", "The sort-matching loss of the random start, written as Algorithm 1 has it and as a plain "
+     f"difference of sorted values, for *{names[0]}* (VITAL, algorithm 1).")
+
+# %%
+worst = table[columns[2:]].to_numpy().max()
+claim("vital-2", holds=bool(worst < 1e-5), because=f"over five taps the largest relative gap of loss or gradient is {worst:.1e}.")
+
+# %% [markdown]
+# The sorted targets never change, so they are made once and kept: {math}`C \times P` numbers per class instead of
+# the features of all references. With the network's weights frozen and all classes in one batch, that is the
+# difference between minutes and hours (`tests/bench/bench_vital.py` measures it).
+#
+# ## What matching does to the distributions
+#
+# Each panel of {numref}`fig-vital-3` is one channel: the grey area is what real images give, the thin line what noise
+# gives, the thick line the finished image. The lower rows weigh each activation by its *relevance* for the class,
+# here gradient times activation, and show an image that was matched on those products.
+
+# %%
+weighing = dict(relevance="gradient x activation")
+some = slice(example, example + 1)
+weighted_image = vital(model, target[some], real[some], steps=steps, seed=seed, preset=preset, **weighing)
+weighted = [features(model, zoo.normalise(model, x), target[some].expand(len(x)), TAPS, weighing["relevance"])
+            for x in (real[example], start[some], weighted_image)]
+plain = [features(model, zoo.normalise(model, x), target[some], TAPS, None) for x in (real[example], start[some], images[some])]
+
+# %% tags=["hide-input"]
+def panel(ax, sets, tap, channel):
+    real_values, noise, final = (s[tap][:, channel].detach().flatten().cpu().numpy() for s in sets)
+    low, high = pd.Series([*real_values, *final]).quantile([0.005, 0.995])
+    bins = torch.linspace(low, high + 1e-6, 26).tolist()
+    ax.hist(real_values, bins, density=True, color="#BDBDBD", label="real")
+    ax.hist(noise, bins, density=True, histtype="step", color="#0072B2", lw=1, label="noise")
+    ax.hist(final, bins, density=True, histtype="step", color="#D55E00", lw=1.8, label="VITAL")
+    ax.set(yticks=[], title=f"channel {channel}")
+
+
+fig, axes = plt.subplots(4, len(TAPS), figsize=(8, 6.2))
+for j, tap in enumerate(TAPS):
+    for i, sets in ((0, plain), (2, weighted)):
+        spread = sets[0][tap].detach().sort(-1).values.mean(0).var(-1)
+        for k, c in enumerate(spread.topk(2).indices.tolist()):  # the two channels whose values differ most
+            panel(axes[i + k, j], sets, tap, c)
+    axes[0, j].set_title(f"{tap}\n{axes[0, j].get_title()}")
+for i, text in ((0, "activation"), (2, "activation × relevance")):
+    axes[i, 0].set_ylabel(text, y=-0.1)
+axes[0, 0].legend(fontsize=6.5)
+show(fig, "fig-vital-3", f"Distributions of two channels at each tap for *{names[example]}*, chosen as those with the widest "
+     "targets: real images (grey), the random start (blue), the finished image (orange); activations above, activation times "
+     "relevance below (VITAL, figure 3).",
+     alt="Twenty small histograms in which the orange line follows the grey area and the blue line does not.")
+
+# %% [markdown]
+# The eye sees a few channels; the loss sees all of them. Below, the share of the starting distance that is left at
+# the end, over all classes and channels.
+
+# %% tags=["nbval-check-output"]
+distance = {tap: [float(sort_matching(s[tap].detach(), quantiles[tap]).mean()) for s in (before, after, unseen)] for tap in TAPS}
+left = pd.DataFrame({tap: [d[1] / d[0], d[2] / d[0]] for tap, d in distance.items()}, index=["VITAL image", "one unseen real image"])
+print(left.round(2).to_string())
+
+# %%
+claim("vital-1", holds=bool((left.loc["VITAL image"] < 1).all()),
+      because=f"of the starting distance, {left.loc['VITAL image'].min():.1%} to {left.loc['VITAL image'].max():.1%} is left at "
+              f"the five taps, over {len(names)} classes.")
+
+# %% [markdown]
+# The finished image is nearer to the targets than a real image is. That isn't a mistake: {math}`q` is an average over
+# fifty images, and no single real image is average in every channel. A VITAL image is a *typical* image, more typical
+# than any real one.
+#
+# ## Would mean and variance do?
+#
+# A simpler method would only match each channel's mean and variance, as if activations were Gaussian. We replace the
+# targets by a Gaussian with the same two moments and ask which is farther from {math}`q`: that Gaussian, or the mean
+# of a second set of real images that the targets have never seen.
+
+# %%
+fresh = ed.references(names, 2 * references, seed=seed)[:, references:].to(ed.device)
+second = reference_quantiles(model, fresh, TAPS, target=target)
+
+
+def gaussian(q):
+    """Quantiles of the Gaussian with the mean and variance of q, along the last axis."""
+    p = q.shape[-1]
+    steps = torch.special.ndtri((torch.arange(p, device=q.device) + 0.5) / p)
+    return q.mean(-1, keepdim=True) + steps * q.std(-1, keepdim=True, correction=0)
+
+
+def squared(a, b):
+    return (a - b).square().mean(-1)
+
+
+farther = {tap: float((squared(gaussian(q), q) > squared(second[tap], q)).float().mean()) for tap, q in quantiles.items()}
+claim("vital-4", holds=bool(min(farther.values()) > 0.5),
+      because="the Gaussian is farther from the targets than a second set of real images in "
+              + ", ".join(f"{v:.0%} ({tap})" for tap, v in farther.items()) + " of the channels.")
+
+# %% [markdown]
+# ## Paper against this run
+#
+# Section 3.2 prints no numbers of its own, so the settings stand side by side: the official configuration as read
+# from its code, and what this run used.
+
+# %%
+used, official = settings(model, preset, {"steps": steps}), settings(model, "paper", {})
+rows = [(name, str(official[name]), str(used[name])) for name in ("steps", "lr", "jitter", "start", "tv", "l2", "weights")]
+rows += [("references", "50", str(references)), ("image size", "224", str(ed.size))]
+pd.DataFrame(rows, columns=["setting", "paper (official code)", "this run"])
+
+# %% [markdown]
+# At 64 pixels a little total variation is needed: without it neighbouring pixels disagree, since nothing in the sorted
+# values says where they stand. The jitter is the same share of the width.
+
+# %% tags=["nbval-check-output"]
+seen = (by_itself == target).float().mean()
+print(f"recognised by {network} itself: {float(seen):.0%} of {len(names)} images")
+
+# %% [markdown]
+# :::{admonition} What to take away
+# :class: tip
+# - Sort matching is one sort per channel; Algorithm 1's three steps compute the same loss and gradient
+#   ({numref}`alg-vital-1`).
+# - The finished image is nearer to the mean sorted activations than any single real image: it shows the typical
+#   member of the class, and where a class has several looks (colours, poses) it shows their mixture.
+# - That its own network recognises the image says little, since the network was the judge of its making. Later
+#   sections ask networks of other families.
+# :::
+#
+# ## Copy this
+#
+# The same on any timm model and any batch of images in [0, 1], without editions. Use `pretrained=True` and your own
+# images; the weights here are random so that the cell needs no download.
+
+# %%
+import timm
+import torch
+
+from sightglass.visualize.vital import vital
+
+my_model = timm.create_model("resnet18", pretrained=False).eval().requires_grad_(False)
+my_images = torch.rand(1, 8, 3, 96, 96)  # (classes, references, 3, height, width) in [0, 1]
+my_picture = vital(my_model, [281], my_images, steps=5, seed=0)
+print(my_picture.shape)
+
+# %% [markdown]
+# :::{dropdown} Try next: how many steps does it take?
+# Run `python -m sightglass run world vital -p steps=50`. Colours and layout are there after thirty steps; the rest
+# sharpens parts.
+# :::
+#
+# :::{dropdown} Try next: what does one block alone give?
+# Call `vital(..., taps=["block5"])`. The class is still recognised by the network, but the picture falls apart into
+# fragments: deep blocks know which parts there are, shallow ones how parts look.
+# :::
