@@ -40,7 +40,7 @@ zoo: $(READY)
 	$(BIN)/python -m sightglass.zoo.train
 
 bench: $(READY)
-	$(BIN)/python -m pytest -s tests/bench
+	for file in tests/bench/*.py; do $(BIN)/python $$file || exit 1; done
 
 pair: $(READY)
 	cd book && ../$(BIN)/jupytext --quiet --update-metadata '$(KERNEL)' --to ipynb --update */*.py

@@ -12,6 +12,7 @@ import pytest
 from conftest import add_notebook, make_book
 from sightglass.press import cache, cli, files, imports, plan, progress, run
 
+KILL = "import os\nos.kill(os.getppid(), 9)"
 PRESS = [sys.executable, "-m", "sightglass", "--root"]
 
 
@@ -39,19 +40,23 @@ def wait_for(condition, seconds: float = 60) -> None:
 def pressed(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess, subprocess.CompletedProcess]:
     """Run a book with a failing notebook, then one of its notebooks with a parameter."""
     tell = "import os\nprint(steps, os.getcwd(), os.environ['OMP_NUM_THREADS'])"
-    codes = {"a/good": tell, "a/bad": "seed\n1 / 0", "b/fine": "print('fine')"}
+    codes = {"a/good": tell, "a/bad": "seed\n1 / 0", "b/fine": "print('fine')", "b/gone": KILL}
     root = make_book(tmp_path_factory.mktemp("pressed"), codes)
-    return root, press(root, "run", "world"), press(root, "run", "world", "good", "-p", "steps=50")
+    return root, press(root, "run", "world"), press(root, "run", "world", "-p", "steps=50", "good")
 
 
 def test_failed_notebook_stops_no_other(pressed):
     root, first, _ = pressed
     assert first.returncode == 1
-    assert "2 run, 0 unchanged, 1 failed" in first.stdout
+    assert "2 run, 0 unchanged, 2 failed" in first.stdout
     assert "failed: a/bad\n    cell [2] `seed`\n    ZeroDivisionError: division by zero" in first.stdout
     assert (root / "runs/world/.press/a/bad.failed.ipynb").is_file()
     assert not (root / "runs/world/a/bad.ipynb").exists()
     assert printed(root / "runs/world/b/fine.ipynb") == "fine\n"
+
+
+def test_worker_that_dies_costs_its_own_notebook_only(pressed):
+    assert "failed: b/gone\n    its worker process ended with status -9" in pressed[1].stdout
 
 
 def test_notebook_runs_where_its_output_lies_with_one_thread(pressed):
@@ -72,7 +77,7 @@ def test_list_says_what_is_up_to_date(pressed, capsys):
     assert cli.main(["--root", str(pressed[0]), "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if "up to date" in line] == ["a/good", "b/fine"]
-    assert [line.split()[0] for line in lines if "to be run" in line] == ["a/bad"]
+    assert [line.split()[0] for line in lines if "to be run" in line] == ["a/bad", "b/gone"]
 
 
 def test_killed_press_leaves_no_process_and_resumes(tmp_path):
@@ -184,10 +189,7 @@ USES = {
 @pytest.mark.parametrize("code", USES)
 def test_imports_are_followed(library, code):
     path = add_notebook(library, "a/one", code)
-    found = {
-        p.relative_to(library / "lib").with_suffix("").as_posix()
-        for p in imports.needed(library / "lib", path)
-    }
+    found = {p.relative_to(library / "lib").with_suffix("").as_posix() for p in imports.needed(library / "lib", path)}
     assert found - {"__init__"} == USES[code]
 
 

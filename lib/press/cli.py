@@ -17,9 +17,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _command(commands, "run", "run the notebooks of an edition that aren't up to date")
     run.add_argument("parts", nargs="*", metavar="PART", help="a folder or notebook of book/ (default: all)")
-    run.add_argument(
-        "-p", dest="values", action="append", default=[], metavar="NAME=VALUE", help="a parameter"
-    )
+    run.add_argument("-p", dest="values", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
     run.add_argument("--jobs", type=int, help="notebooks at a time (default: one per core)")
     run.add_argument("--force", action="store_true", help="run even what is up to date")
     _command(commands, "build", "build the site from the executed notebooks")
@@ -42,12 +40,20 @@ def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argp
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = parser().parse_args(arguments)
+    options, more = parser().parse_known_args(arguments)
+    # argparse takes no further PART once it has met an option
+    if any(word.startswith("-") for word in more) or more and options.command != "run":
+        parser().error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        options.parts += more
     base = Path(options.root).resolve() if options.root else ROOT
     try:
         return COMMANDS[options.command](base, options)
     except Refused as reason:
         print(f"sightglass: {reason}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that can't be written
+        print(f"sightglass: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the next run goes on from here", file=sys.stderr)

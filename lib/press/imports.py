@@ -86,9 +86,7 @@ def needed(lib: Path, notebook: Path) -> list[Path]:
         if file not in found and file.is_file():
             found.add(file)
             waiting |= {
-                p
-                for name in _mentions(lib, file, file.read_text(encoding="utf-8"))
-                for p in resolve(lib, name)
+                p for name in _mentions(lib, file, file.read_text(encoding="utf-8")) for p in resolve(lib, name)
             }
     return sorted(found)
 

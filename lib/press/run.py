@@ -1,11 +1,13 @@
 """Run jobs in parallel worker processes, heaviest first, and tell what became of each."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -46,16 +48,25 @@ def _drive(waiting: list[Job], keys: dict, rows: Rows, show: Any, *, workers: in
     # a notebook that never ran may be the heaviest of all
     for job in sorted(waiting, key=lambda j: rows[j.name]["seconds"] or float("inf"), reverse=True):
         jobs.put((job, pack(job, keys[job.name], force)))
-    environment = _environment(waiting[0].run)
-    crew: list[subprocess.Popen] = []
+    run_folder, crew = waiting[0].run, []
+    environment, log = _environment(run_folder), inside(run_folder) / "worker.log"
     for _ in range(min(workers, len(waiting))):
-        threading.Thread(target=_feed, args=(jobs, answers, environment, crew), daemon=True).start()
+        threading.Thread(target=_feed, args=(jobs, answers, environment, log, crew), daemon=True).start()
     try:
         _follow(answers, rows, show, left=len(waiting))
     finally:
-        for worker in crew:
+        _dismiss(jobs, crew)
+
+
+def _dismiss(jobs: SimpleQueue, crew: list[subprocess.Popen]) -> None:
+    """Take back the jobs that are left and end every worker."""
+    with contextlib.suppress(Empty):
+        while True:
+            jobs.get_nowait()
+    for worker in crew:
+        with contextlib.suppress(OSError):
             worker.stdin.close()
-            worker.wait()
+        worker.wait()
 
 
 def _environment(run: Path) -> dict[str, str]:
@@ -68,7 +79,7 @@ def _environment(run: Path) -> dict[str, str]:
     return {**os.environ, **ONE_THREAD, "PYTHONHASHSEED": "0", "JUPYTER_PATH": paths}
 
 
-def _feed(jobs: SimpleQueue, answers: SimpleQueue, environment: dict, crew: list) -> None:
+def _feed(jobs: SimpleQueue, answers: SimpleQueue, environment: dict, log: Path, crew: list) -> None:
     """Give one worker job after job; a worker that dies costs its job and is replaced."""
     worker = None
     while True:
@@ -77,25 +88,31 @@ def _feed(jobs: SimpleQueue, answers: SimpleQueue, environment: dict, crew: list
         except Empty:
             return
         if worker is None or worker.poll() is not None:
-            worker = _hire(environment)
+            worker = _hire(environment, log)
             crew.append(worker)
+        for facts in _told(worker, message, log):
+            answers.put({"name": job.name, **facts})
+
+
+def _told(worker: subprocess.Popen, message: str, log: Path) -> Iterator[dict[str, Any]]:
+    """Hand a job to a worker and yield its answers; the last one is `kept`, `done` or `failed`."""
+    with contextlib.suppress(OSError):
         worker.stdin.write(message + "\n")
         worker.stdin.flush()
         for text in worker.stdout:
-            facts = json.loads(text)
-            answers.put({"name": job.name, **facts})
+            yield (facts := json.loads(text))
             if facts["state"] in progress.OVER:
-                break
-        else:
-            error = f"its worker process ended with status {worker.wait()}; was the memory full?"
-            answers.put({"name": job.name, "state": "failed", "error": error, "where": ""})
+                return
+    error = f"its worker process ended with status {worker.wait()}; was the memory full?"
+    yield {"state": "failed", "error": error, "where": str(log)}
 
 
-def _hire(environment: dict[str, str]) -> subprocess.Popen:
+def _hire(environment: dict[str, str], log: Path) -> subprocess.Popen:
     """Start a worker in a session of its own, so that Ctrl-C reaches the press alone."""
     command = [sys.executable, "-m", "sightglass.press.work"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with log.open("a") as errors:
+        return subprocess.Popen(command, env=environment, text=True, start_new_session=True, stderr=errors, **pipes)
 
 
 def _follow(answers: SimpleQueue, rows: Rows, show: Any, *, left: int) -> None:

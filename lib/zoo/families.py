@@ -15,144 +15,72 @@ MEAN, STD, SIZE = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 64
 _SMOOTH = {"aa_layer": "torch.nn.AvgPool2d", "avg_down": True}
 _VIT = {"img_size": SIZE, "patch_size": 8}
 
+_RESNET = "timm.models.resnet.ResNet"
+_TRANSFORMER = "timm.models.vision_transformer.VisionTransformer"
+
 FAMILIES: dict[str, dict] = {
     "resnet50": {
-        "family": "ResNet-50",
-        "task": "nouns",
-        "builder": "timm.models.resnet.ResNet",
-        "arguments": {
-            "block": "timm.models.resnet.Bottleneck",
-            "layers": [3, 4, 6, 3],
-            "stem_width": 32,
-            "channels": [16, 32, 64, 128],
-            "output_stride": 16,
-            **_SMOOTH,
-        },
+        "family": "ResNet-50", "task": "nouns", "builder": _RESNET,
+        "arguments": {"block": "timm.models.resnet.Bottleneck", "layers": [3, 4, 6, 3], "stem_width": 32,
+                      "channels": [16, 32, 64, 128], "output_stride": 16, **_SMOOTH},
     },
     "resnet18": {
-        "family": "ResNet-18",
-        "task": "places",
-        "builder": "timm.models.resnet.ResNet",
-        "arguments": {
-            "block": "timm.models.resnet.BasicBlock",
-            "layers": [2, 2, 2, 2],
-            "channels": [16, 32, 64, 128],
-            **_SMOOTH,
-        },
+        "family": "ResNet-18", "task": "places", "builder": _RESNET,
+        "arguments": {"block": "timm.models.resnet.BasicBlock", "layers": [2, 2, 2, 2],
+                      "channels": [16, 32, 64, 128], **_SMOOTH},
     },
     "vgg16": {
-        "family": "VGG-16",
-        "task": "kinds",
-        "builder": "timm.models.vgg.VGG",
-        "arguments": {
-            "cfg": [8, 8, "M", 16, 16, "M", 32, 32, 32, "M", 64, 64, 64, "M", 64, 64, 64, "M"],
-            "norm_layer": "torch.nn.BatchNorm2d",
-            "mlp_ratio": 0.015625,
-            "drop_rate": 0.0,
-        },
+        "family": "VGG-16", "task": "kinds", "builder": "timm.models.vgg.VGG",
+        "arguments": {"cfg": [8, 8, "M", 16, 16, "M", 32, 32, 32, "M", 64, 64, 64, "M", 64, 64, 64, "M"],
+                      "norm_layer": "torch.nn.BatchNorm2d", "mlp_ratio": 0.015625, "drop_rate": 0.0},
     },
     "densenet121": {
-        "family": "DenseNet-121",
-        "task": "nouns",
-        "builder": "timm.models.densenet.DenseNet",
-        "arguments": {"growth_rate": 12, "block_config": [6, 12, 8, 4], "aa_layer": "timm.layers.BlurPool2d"},
+        "family": "DenseNet-121", "task": "nouns", "builder": "timm.models.densenet.DenseNet",
+        "arguments": {"growth_rate": 12, "block_config": [6, 12, 8, 4],
+                      "aa_layer": "timm.layers.BlurPool2d"},
     },
     "convnext_base": {
-        "family": "ConvNeXt",
-        "task": "nouns",
-        "builder": "timm.models.convnext.ConvNeXt",
-        "arguments": {
-            "depths": [2, 2, 4, 2],
-            "dims": [24, 48, 96, 192],
-            "patch_size": 2,
-            "kernel_sizes": 5,
-            "output_stride": 16,
-        },
+        "family": "ConvNeXt", "task": "nouns", "builder": "timm.models.convnext.ConvNeXt",
+        "arguments": {"depths": [2, 2, 4, 2], "dims": [24, 48, 96, 192], "patch_size": 2,
+                      "kernel_sizes": 5, "output_stride": 16},
     },
     "vit_l_16": {
-        "family": "ViT-L/16",
-        "task": "nouns",
-        "builder": "timm.models.vision_transformer.VisionTransformer",
+        "family": "ViT-L/16", "task": "nouns", "builder": _TRANSFORMER,
         "arguments": {**_VIT, "embed_dim": 128, "depth": 5, "num_heads": 4, "mlp_ratio": 3.0},
     },
     "vit_l_32": {
-        "family": "ViT-L/32",
-        "task": "nouns",
-        "builder": "timm.models.vision_transformer.VisionTransformer",
+        "family": "ViT-L/32", "task": "nouns", "builder": _TRANSFORMER,
         "arguments": {**_VIT, "patch_size": 16, "embed_dim": 96, "depth": 8, "num_heads": 4},
     },
     "vit_b_16": {
-        "family": "ViT-B/16",
-        "task": "nouns",
-        "builder": "timm.models.vision_transformer.VisionTransformer",
+        "family": "ViT-B/16", "task": "nouns", "builder": _TRANSFORMER,
         "arguments": {**_VIT, "embed_dim": 96, "depth": 5, "num_heads": 3, "mlp_ratio": 3.0},
     },
     "swinv2_base": {
-        "family": "Swin-V2",
-        "task": "nouns",
-        "builder": "timm.models.swin_transformer_v2.SwinTransformerV2",
-        "arguments": {
-            "img_size": SIZE,
-            "patch_size": 4,
-            "embed_dim": 20,
-            "depths": [2, 2, 4, 2],
-            "num_heads": [1, 2, 4, 8],
-            "window_size": 4,
-            "drop_path_rate": 0.0,
-        },
+        "family": "Swin-V2", "task": "nouns", "builder": "timm.models.swin_transformer_v2.SwinTransformerV2",
+        "arguments": {"img_size": SIZE, "patch_size": 4, "embed_dim": 20, "depths": [2, 2, 4, 2],
+                      "num_heads": [1, 2, 4, 8], "window_size": 4, "drop_path_rate": 0.0},
     },
     "explainer": {
-        "family": "SigLIP",
-        "task": "phrases",
-        "builder": "sightglass.zoo.imagetext.ImageText",
-        "arguments": {
-            "image": {
-                "builder": "timm.models.convnext.ConvNeXt",
-                "arguments": {
-                    "depths": [2, 2, 3, 2],
-                    "dims": [24, 48, 96, 160],
-                    "patch_size": 2,
-                    "kernel_sizes": 5,
-                },
-            },
-            "text": {"kind": "mean", "width": 128},
-            "width": 128,
-        },
+        "family": "SigLIP", "task": "phrases", "builder": "sightglass.zoo.imagetext.ImageText",
+        "arguments": {"image": {"builder": "timm.models.convnext.ConvNeXt", "arguments": {
+            "depths": [2, 2, 3, 2], "dims": [24, 48, 96, 160], "patch_size": 2, "kernel_sizes": 5}},
+            "text": {"kind": "mean", "width": 128}, "width": 128},
     },
     "simulator": {
-        "family": "SigLIP",
-        "task": "phrases",
-        "builder": "sightglass.zoo.imagetext.ImageText",
-        "arguments": {
-            "image": {
-                "builder": "timm.models.resnet.ResNet",
-                "arguments": {
-                    "block": "timm.models.resnet.BasicBlock",
-                    "layers": [2, 2, 2, 2],
-                    "channels": [16, 32, 64, 128],
-                    "act_layer": "torch.nn.SiLU",
-                    "output_stride": 16,
-                    **_SMOOTH,
-                },
-            },
-            "text": {"kind": "transformer", "width": 96, "depth": 1},
-            "width": 96,
-        },
+        "family": "SigLIP", "task": "phrases", "builder": "sightglass.zoo.imagetext.ImageText",
+        "arguments": {"image": {"builder": _RESNET, "arguments": {
+            "block": "timm.models.resnet.BasicBlock", "layers": [2, 2, 2, 2], "channels": [16, 32, 64, 128],
+            "act_layer": "torch.nn.SiLU", "output_stride": 16, **_SMOOTH}},
+            "text": {"kind": "transformer", "width": 96, "depth": 1}, "width": 96},
     },
     "clip": {
-        "family": "CLIP",
-        "task": "phrases",
-        "builder": "sightglass.zoo.imagetext.ImageText",
-        "arguments": {
-            "image": {
-                "builder": "timm.models.vision_transformer.VisionTransformer",
-                "arguments": {**_VIT, "embed_dim": 96, "depth": 5, "num_heads": 3, "mlp_ratio": 3.0},
-            },
-            "text": {"kind": "transformer", "width": 96, "depth": 2},
-            "width": 96,
-        },
+        "family": "CLIP", "task": "phrases", "builder": "sightglass.zoo.imagetext.ImageText",
+        "arguments": {"image": {"builder": _TRANSFORMER, "arguments": {
+            **_VIT, "embed_dim": 96, "depth": 5, "num_heads": 3, "mlp_ratio": 3.0}},
+            "text": {"kind": "transformer", "width": 96, "depth": 2}, "width": 96},
     },
-}
+}  # fmt: skip
 
 # Module paths of block1..block5: the stem, then the four stages, as the VITAL paper taps them.
 TAPS: dict[str, list[str]] = {
