@@ -8,10 +8,8 @@ __version__ = "0.1.0"
 _NAMES = {
     "load": ("editions", "load"),
     "model": ("zoo", "model"),
-    "show": ("show", "show"),
-    "claim": ("show", "claim"),
 }
-_MODULES = ("editions", "plot", "press", "visualize", "world", "zoo")
+_MODULES = ("editions", "plot", "press", "relevance", "show", "visualize", "world", "zoo")
 
 __all__ = [*_NAMES, *_MODULES, "__version__"]
 

@@ -42,9 +42,7 @@ def make_book(root: Path, codes: dict[str, str]) -> Path:
         (root / folder).mkdir(parents=True)
     (root / "data/editions/world.yaml").write_text("images: {source: world}\n")
     (root / "lib/__init__.py").write_text("")
-    (root / "_config.yml").write_text(
-        "title: Tiny\nonly_build_toc_files: true\nexclude_patterns: [.press, _html]\n"
-    )
+    (root / "_config.yml").write_text("title: Tiny\nonly_build_toc_files: true\nexclude_patterns: [.press, _html]\n")
     return root
 
 

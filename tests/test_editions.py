@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sightglass as sg
 import torch
 from PIL import Image
+
+import sightglass as sg
 from sightglass import editions, world
 
 CLASSES = {"ant": (220, 30, 30), "bee": (30, 220, 30), "cow": (30, 30, 220)}
@@ -320,6 +321,7 @@ def test_builder_beside_the_edition_file(mine, tmp_path):
 
 def test_open_clip_networks_speak_as_the_worlds_do():
     import open_clip
+
     from sightglass.editions.openclip import OpenClip
 
     vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, "head_width": 32}

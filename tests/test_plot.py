@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+
 from sightglass import plot
 from sightglass.plot import cells, labels
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import add_notebook, make_book
+
 from sightglass.press import cache, cli, files, imports, plan, progress, run
 
 KILL = "import os\nos.kill(os.getppid(), 9)"
@@ -265,3 +266,27 @@ def test_clean_deletes_the_named_run_only(book, capsys):
     assert [p.name for p in (book / "runs").iterdir()] == ["world"]
     assert cli.main(["--root", str(book), "clean", "wolrd"]) == 2
     assert "did you mean world" in capsys.readouterr().err
+
+
+def test_doctor_prints_what_is_missing_and_how_to_get_it(book, capsys, monkeypatch):
+    from sightglass import editions
+
+    rows = [("images", "found", "24 classes"), ("network a", "missing", "make zoo trains it")]
+    monkeypatch.setattr(editions, "doctor", lambda name: rows)
+    assert cli.main(["--root", str(book), "doctor"]) == 1
+    assert capsys.readouterr().out.splitlines() == ["found    images", "missing  network a  make zoo trains it"]
+
+
+def test_serve_refuses_without_a_site_or_a_port(book, capsys):
+    assert cli.main(["--root", str(book), "serve"]) == 2
+    assert "no site yet; `python -m sightglass build world` makes it" in capsys.readouterr().err
+    (book / "runs/world/_html").mkdir(parents=True)
+    assert cli.main(["--root", str(book), "serve", "--port", "99999"]) == 2
+    assert "port 99999 can't be used" in capsys.readouterr().err
+
+
+def test_edition_file_with_a_mistake_is_refused(book, capsys):
+    path = book / "mine.yaml"
+    path.write_text("imagse: {source: world}\n")
+    assert cli.main(["--root", str(book), "run", str(path)]) == 2
+    assert "imagse" in capsys.readouterr().err

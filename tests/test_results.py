@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from sightglass.press import files, plan, results
 
 CLAIM = "- {id: %s, paper: vital, claim: It is so., exhibit: %s, criterion: it is measured}\n"
@@ -13,9 +14,7 @@ CLAIM = "- {id: %s, paper: vital, claim: It is so., exhibit: %s, criterion: it i
 def run(book) -> Path:
     """Give a tiny book whose first notebook shows a table and decides a claim."""
     data = book / "data"
-    (data / "claims.yaml").write_text(
-        CLAIM % ("vital-1", "tab-vital-1") + CLAIM % ("vital-12", "fig-vital-2")
-    )
+    (data / "claims.yaml").write_text(CLAIM % ("vital-1", "tab-vital-1") + CLAIM % ("vital-12", "fig-vital-2"))
     rows = [
         "id,paper,notebook,what,state",
         "tab-vital-1,vital,one,A | table,shown",
@@ -23,9 +22,7 @@ def run(book) -> Path:
     ]
     (data / "exhibits.csv").write_text("\n".join(rows))
     (data / "published").mkdir()
-    (data / "published/vital.csv").write_text(
-        "exhibit,row,column,value,unit,note\ntab-vital-1,net,score,0.46,%,\n"
-    )
+    (data / "published/vital.csv").write_text("exhibit,row,column,value,unit,note\ntab-vital-1,net,score,0.46,%,\n")
     source = book / "book/a/one.py"
     source.write_text(source.read_text() + "claim('vital-1', holds=False, because='')\n")
     text = ":::{table} Caption\n:name: tab-vital-1\n:::"

@@ -8,6 +8,7 @@ import tomllib
 
 import jupytext
 import pytest
+
 from sightglass.names import ROOT
 from sightglass.press import build, plan
 
@@ -15,12 +16,8 @@ NOTEBOOKS = plan.notebooks(ROOT)
 
 
 def test_import_is_quick_and_loads_no_torch():
-    code = (
-        "import sys, time; t = time.time(); import sightglass; print(time.time() - t, 'torch' in sys.modules)"
-    )
-    told = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(2)
-    ]
+    code = "import sys, time; t = time.time(); import sightglass; print(time.time() - t, 'torch' in sys.modules)"
+    told = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(2)]
     assert min(float(t.split()[0]) for t in told) < 1
     assert told[0].split()[1] == "False"
 

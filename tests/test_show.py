@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+
 from sightglass import published, tables
 from sightglass.names import unknown
 from sightglass.show import claim, show

@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from sightglass.names import ROOT
 from sightglass.press.build import pages
 
@@ -19,9 +20,7 @@ FLAGS = (
 PAGES = pages(ROOT)
 BROKEN = "return [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.src)"
 LAZY = "document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })"
-RAW = (
-    "return [...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container svg')).length"
-)
+RAW = "return [...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container svg')).length"
 WIDTH = "return document.documentElement.scrollWidth"
 
 
@@ -133,6 +132,4 @@ def test_no_page_names_a_foreign_script_or_style():
         pytest.skip("no site in runs/world/_html: `make book` builds it")
     for path in Path(SITE).rglob("*.html"):
         text = path.read_text()
-        assert 'src="http' not in text and '<link rel="stylesheet" type="text/css" href="http' not in text, (
-            path
-        )
+        assert 'src="http' not in text and '<link rel="stylesheet" type="text/css" href="http' not in text, path

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
+
 from sightglass import zoo
 from sightglass.zoo.families import FAMILIES, construct
 from sightglass.zoo.taps import record, replace, split
-from torch import nn
 
 CLASSIFIERS = [name for name, entry in FAMILIES.items() if entry["task"] != "phrases"]
 STAGES = ["block1", "block2", "block3", "block4", "block5", "penultimate", "logits"]
@@ -319,3 +320,20 @@ def test_a_network_that_nobody_described_gets_taps_too():
     assert zoo.taps(model) == {"block1": "stem", "penultimate": "fc:input", "logits": "fc"}
     model.named_taps = {"block1": "pool"}
     assert zoo.taps(model) == {"block1": "pool"}
+
+
+def test_published_architectures_have_five_blocks_where_the_paper_taps_them():
+    import timm
+    import torchvision
+
+    deep = timm.create_model("vit_large_patch16_224", embed_dim=16, num_heads=1)
+    assert list(zoo.taps(deep).values())[1:5] == ["blocks.2", "blocks.9", "blocks.20", "blocks.23"]
+    with torch.device("meta"):  # shapes only, nothing is allocated
+        paper = {"convnext_base": "stages.3.downsample.1", "resnet50": "layer3"}
+        for name, block4 in paper.items():
+            assert zoo.taps(timm.create_model(name))["block4"] == block4
+        others = [timm.create_model(name) for name in ("vgg11_bn", "mixer_s16_224", "mobilenetv3_small_100")]
+        builders = [getattr(torchvision.models, name) for name in ("convnext_tiny", "vit_b_16", "swin_t", "vgg11")]
+        for model in [*others, *(build() for build in builders)]:
+            found, modules = zoo.taps(model), dict(model.named_modules())
+            assert list(found) == STAGES and all(path.partition(":")[0] in modules for path in found.values())

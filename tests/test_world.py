@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+
 from sightglass import world
 from sightglass.world import splits
 from sightglass.world.dice import Dice

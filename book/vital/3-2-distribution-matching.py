@@ -38,15 +38,17 @@ from matplotlib.patches import FancyBboxPatch
 import sightglass as sg
 from sightglass import zoo
 from sightglass.show import claim, show
-from sightglass.visualize.vital import TAPS, features, reference_quantiles, settings, sort_matching, starts, vital
+from sightglass.visualize.vital import blocks, features, reference_quantiles, settings, sort_matching, starts, vital
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
 model = ed.model(network)
+taps = blocks(model)  # block1 to block5, or as many as the network has
 every = list(ed.classes)
 names = list(classes) or every[:: max(1, len(every) // 24)][:24]
 target = torch.tensor([ed.outputs[every.index(name)] for name in names])
 real = ed.references(names, references, seed=seed).to(ed.device)  # (classes, references, 3, size, size)
+fresh = ed.references(names, references, seed=seed, split="test").to(ed.device)  # real images that nothing is fitted to
 
 # %% [markdown]
 # ## The pictures
@@ -91,16 +93,18 @@ show(sg.plot.grid(cells, rows=labels, captions=captions),
 # own. Now the numbers of this run.
 
 # %%
-quantiles = reference_quantiles(model, real, TAPS, target=target)
+quantiles = reference_quantiles(model, real, taps, target=target)
 start, _ = starts([seed], len(names), ed.size, settings(model, preset, {})["start"])
 start = zoo.denormalise(model, start.to(ed.device)).clamp(0, 1)
-before, after, unseen = (features(model, zoo.normalise(model, x), target, TAPS, None) for x in (start, images, real[:, -1]))
+before, after, unseen = (features(model, zoo.normalise(model, x), target, taps, None) for x in (start, images, fresh[:, 0]))
 print({tap: tuple(q.shape[1:]) for tap, q in quantiles.items()})  # tap: (channels, positions)
 
 # %%
 example = 0  # the first class
-channel = int(quantiles["block5"][example].var(-1).argmax())  # the channel whose values differ most
-z, q = before["block5"][example, channel].cpu()[:16], quantiles["block5"][example, channel].cpu()
+early = vital(model, target[[example]], real[[example]], steps=10, seed=seed, preset=preset)
+halfway = features(model, zoo.normalise(model, early), target[[example]], [taps[-1]], None)[taps[-1]]
+channel = int(quantiles[taps[-1]][example].var(-1).argmax())  # the channel whose values differ most
+z, q = halfway[0, channel].cpu()[:16], quantiles[taps[-1]][example, channel].cpu()
 q = q[torch.linspace(0, len(q) - 1, len(z)).long()]  # all of q when it has 16 values
 order = z.argsort()
 rank = order.argsort()
@@ -120,35 +124,37 @@ def picture(fig, place, image):
 
 
 def overview(fig):
-    ax = fig.add_axes([0, 0.5, 1, 0.5], xlim=(0, 8), ylim=(0, 2.4))
+    ax = fig.add_axes([0, 0.46, 1, 0.54], xlim=(0, 8), ylim=(0, 2.5))
     ax.axis("off")
-    for k, (y, text) in enumerate(((1.35, "references"), (0.15, "the image, from noise"))):
-        ax.text(0.85, y + 0.93, text, fontsize=8, ha="center")
-        for i, tap in enumerate(TAPS):
+    for k, (y, text) in enumerate(((1.45, f"{references} references"), (0.1, "one image, after ten steps"))):
+        ax.text(0.83, y + 0.9, text, fontsize=8.5, ha="center")
+        for i, tap in enumerate(taps):
             c, p = quantiles[tap].shape[1:]
             box(ax, 2.0 + 0.98 * i, y + 0.1, 0.8, 0.6, f"{tap}\n{c} × {p}", "#DCE9F2")
-            ax.annotate("", (2.0 + 0.98 * i, y + 0.4), (1.75 + 0.98 * i, y + 0.4), arrowprops=dict(arrowstyle="-|>", lw=0.8))
-        box(ax, 6.95, y + 0.1, 0.95, 0.6, ("sort, average:\ntargets q", "sort: z")[k], ("#DCEFE6", "#FBE5D6")[k])
-    ax.annotate("sort matching", (7.43, 0.9), (7.43, 1.4), ha="center", va="center", fontsize=8,
-                arrowprops=dict(arrowstyle="<->", lw=1.2, color="#D55E00"))
+            ax.annotate("", (1.98 + 0.98 * i, y + 0.4), (1.74 + 0.98 * i, y + 0.4), arrowprops=dict(arrowstyle="-|>", lw=0.8))
+        ax.annotate("", (6.93, y + 0.4), (6.72, y + 0.4), arrowprops=dict(arrowstyle="-|>", lw=0.8))
+        box(ax, 6.97, y + 0.1, 0.95, 0.6, ("sort, average:\ntargets q", "sort: z")[k], ("#DCEFE6", "#FBE5D6")[k])
+    ax.text(4.36, 1.12, "the same frozen network", ha="center", va="center", fontsize=8.5)
+    ax.annotate("", (7.45, 0.8), (7.45, 1.46), arrowprops=dict(arrowstyle="<->", lw=1.4, color="#D55E00"))
+    ax.text(7.35, 1.12, "sort matching", ha="right", va="center", fontsize=8.5, color="#D55E00")
     for k in range(3):
-        picture(fig, [0.01 + 0.068 * k, 0.79, 0.065, 0.115], real[example, k])
-    picture(fig, [0.078, 0.54, 0.065, 0.115], start[example])
+        picture(fig, [0.008 + 0.068 * k, 0.8, 0.064, 0.1], real[example, k])
+    picture(fig, [0.076, 0.51, 0.064, 0.1], early[0])
 
 
 def worked_example(fig):
     n, rows = len(z), ["z, by position", "its rank", "q, sorted targets", "q in the order of z", "pull on z"]
-    ax = fig.add_axes([0.16, 0.02, 0.82, 0.45], xlim=(0, n), ylim=(5.6, -0.4))
+    ax = fig.add_axes([0.16, 0.02, 0.83, 0.41], xlim=(0, n), ylim=(5.5, -0.1))
     ax.axis("off")
+    largest = matrix[[0, 2, 4]].abs().max()
     for r, (name, values) in enumerate(zip(rows, matrix, strict=True)):
-        ax.text(-0.1, r * 1.15 + 0.35, name, ha="right", va="center", fontsize=8)
+        ax.text(-0.1, r * 1.15 + 0.35, name, ha="right", va="center", fontsize=8.5)
         for i, v in enumerate(values):
-            shade = plt.get_cmap("RdBu_r" if r == 4 else "YlGnBu")((v / matrix[4].abs().max() + 1) / 2 if r == 4 else
-                    0.55 * (v / (n if r == 1 else matrix[[0, 2]].abs().max())).clamp(0, 1))
-            ax.add_patch(plt.Rectangle((i, r * 1.15), 0.96, 0.7, fc=shade, ec="white"))
-            ax.text(i + 0.48, r * 1.15 + 0.35, f"{int(v)}" if r == 1 else f"{v:.2f}", ha="center", va="center", fontsize=6.5)
-    for i, k in enumerate(rank):  # each position fetches the target of its rank
-        ax.plot([k + 0.48, i + 0.48], [3.0, 3.45], color="#888888", lw=0.6)
+            shade = "#F2F2F2" if r == 1 else plt.get_cmap("RdBu_r")(0.5 + 0.35 * float(v / largest))
+            ax.add_patch(plt.Rectangle((i, r * 1.15), 0.95, 0.7, fc=shade, ec="white"))
+            ax.text(i + 0.475, r * 1.15 + 0.36, f"{int(v)}" if r == 1 else f"{v:.2f}", ha="center", va="center", fontsize=7)
+    for i, k in enumerate(rank.tolist()):  # each position fetches the target of its rank
+        ax.plot([k + 0.475, i + 0.475], [3.0, 3.45], color="#888888", lw=0.7)
 
 
 # %%
@@ -156,8 +162,8 @@ fig = plt.figure(figsize=(8, 5.2), layout="none")
 overview(fig)
 worked_example(fig)
 show(fig, "fig-vital-8", f"Above: the method with this run's shapes (channels × positions). Below: sort matching on real "
-     f"numbers, channel {channel} of block5 for *{names[example]}*. Each position asks for the target of its own rank; the last "
-     "row is where the value has to go (VITAL, figure 8).",
+     f"numbers, channel {channel} of {taps[-1]} for *{names[example]}*. Each position asks for the target of its own rank; the last "
+     "row is how far the value has to go (VITAL, figure 8).",
      alt="A drawing of two rows of network blocks, and under it a table of numbers with lines from ranks to targets.")
 
 # %% [markdown]
@@ -168,7 +174,7 @@ show(fig, "fig-vital-8", f"Above: the method with this run's shapes (channels ×
 undone = torch.equal(z[order][rank], z)
 same_order = torch.equal(wanted.argsort(stable=True), z.argsort(stable=True)) or bool((wanted[order].diff() >= 0).all())
 claim("vital-3", holds=undone and same_order,
-      because=f"on {len(z)} values of block5, sorting and indexing with the ranks gives the input back exactly, and the "
+      because=f"on {len(z)} values of {taps[-1]}, sorting and indexing with the ranks gives the input back exactly, and the "
               "rearranged targets rise wherever the image's values rise.")
 
 # %% [markdown]
@@ -193,13 +199,14 @@ def both(tap):
     forms = argsort_gather(z, kept), sort_matching(z, quantiles[tap][:1])
     slopes = [torch.autograd.grad(loss.sum(), z)[0] for loss in forms]
     gap = (slopes[0] - slopes[1]).abs().max() / slopes[0].abs().max()
-    return float(forms[0]), float(forms[1]), float((forms[0] - forms[1]).abs() / forms[0]), float(gap)
+    plain, sorted_once = (float(loss.detach()) for loss in forms)
+    return plain, sorted_once, abs(plain - sorted_once) / plain, float(gap)
 
 
 # %%
 columns = ["argsort, argsort, gather", "one sort", "relative gap of the loss", "relative gap of the gradient"]
-table = pd.DataFrame([both(tap) for tap in TAPS], columns=columns)
-table.insert(0, "tap", TAPS)
+table = pd.DataFrame([both(tap) for tap in taps], columns=columns)
+table.insert(0, "tap", taps)
 show(table, "alg-vital-1", "The sort-matching loss of the random start, written as Algorithm 1 has it and as a plain "
      f"difference of sorted values, for *{names[0]}* (VITAL, algorithm 1).")
 
@@ -222,23 +229,23 @@ claim("vital-2", holds=bool(worst < 1e-5), because=f"over five taps the largest 
 weighing = dict(relevance="gradient x activation")
 some = slice(example, example + 1)
 weighted_image = vital(model, target[some], real[some], steps=steps, seed=seed, preset=preset, **weighing)
-weighted = [features(model, zoo.normalise(model, x), target[some].expand(len(x)), TAPS, weighing["relevance"])
+weighted = [features(model, zoo.normalise(model, x), target[some].expand(len(x)), taps, weighing["relevance"])
             for x in (real[example], start[some], weighted_image)]
-plain = [features(model, zoo.normalise(model, x), target[some], TAPS, None) for x in (real[example], start[some], images[some])]
+plain = [features(model, zoo.normalise(model, x), target[some], taps, None) for x in (real[example], start[some], images[some])]
 
 # %% tags=["hide-input"]
 def panel(ax, sets, tap, channel):
     real_values, noise, final = (s[tap][:, channel].detach().flatten().cpu().numpy() for s in sets)
     low, high = pd.Series([*real_values, *final]).quantile([0.005, 0.995])
-    bins = torch.linspace(low, high + 1e-6, 26).tolist()
+    bins = torch.linspace(low, high + 1e-6, 26 if len(final) > 100 else 11).tolist()
     ax.hist(real_values, bins, density=True, color="#BDBDBD", label="real")
     ax.hist(noise, bins, density=True, histtype="step", color="#0072B2", lw=1, label="noise")
     ax.hist(final, bins, density=True, histtype="step", color="#D55E00", lw=1.8, label="VITAL")
     ax.set(yticks=[], title=f"channel {channel}")
 
 
-fig, axes = plt.subplots(4, len(TAPS), figsize=(8, 6.2))
-for j, tap in enumerate(TAPS):
+fig, axes = plt.subplots(4, len(taps), figsize=(8, 6.2))
+for j, tap in enumerate(taps):
     for i, sets in ((0, plain), (2, weighted)):
         spread = sets[0][tap].detach().sort(-1).values.mean(0).var(-1)
         for k, c in enumerate(spread.topk(2).indices.tolist()):  # the two channels whose values differ most
@@ -257,7 +264,7 @@ show(fig, "fig-vital-3", f"Distributions of two channels at each tap for *{names
 # the end, over all classes and channels.
 
 # %% tags=["nbval-check-output"]
-distance = {tap: [float(sort_matching(s[tap].detach(), quantiles[tap]).mean()) for s in (before, after, unseen)] for tap in TAPS}
+distance = {tap: [float(sort_matching(s[tap].detach(), quantiles[tap]).mean()) for s in (before, after, unseen)] for tap in taps}
 left = pd.DataFrame({tap: [d[1] / d[0], d[2] / d[0]] for tap, d in distance.items()}, index=["VITAL image", "one unseen real image"])
 print(left.round(2).to_string())
 
@@ -278,8 +285,7 @@ claim("vital-1", holds=bool((left.loc["VITAL image"] < 1).all()),
 # of a second set of real images that the targets have never seen.
 
 # %%
-fresh = ed.references(names, 2 * references, seed=seed)[:, references:].to(ed.device)
-second = reference_quantiles(model, fresh, TAPS, target=target)
+second = reference_quantiles(model, fresh, taps, target=target)
 
 
 def gaussian(q):

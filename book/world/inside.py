@@ -1,11 +1,19 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Inside the world
 #
 # **Question.** What do we look at when we look inside a network, and how can we know what is really there?
 #
-# | needs | runs on | comes before |
-# |---|---|---|
-# | nothing: every picture is drawn by code | one CPU core, offline | every other page |
+# | needs | time, world | time, ImageNet sizes | follows |
+# |---|---|---|---|
+# | nothing: every picture is drawn by code | half a minute on one core | draws the world there, too | nothing |
 
 # %% tags=["parameters"]
 edition = "world"  # this page draws the world in every edition
@@ -130,15 +138,13 @@ show(
 # Four images out of five show a noun at home, and the fifth shows it anywhere. A network may learn that what stands
 # on sand is a zebra and be right four times out of five. The next table shows this bait.
 
-# %%
+# %% tags=["hide-input"]
 test = world.split("test")
 met = torch.zeros(len(world.NOUNS), len(world.BACKGROUNDS)).index_put_(
     (test.label, test.background), torch.ones(len(test)), accumulate=True
 )
 share = 100 * met / met.sum(1, keepdim=True)
 home = share.max(1).values.mean().item()
-
-# %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(8, 2.9))
 shown = ax.imshow(share.T, cmap="Blues", vmin=0, vmax=100, aspect="auto")
 ax.set_xticks(range(24), world.NOUNS, rotation=90)
@@ -171,7 +177,7 @@ maps = {
 fig, axes = plt.subplots(1, 4, figsize=(8, 4.1))
 axes[0].imshow(scene.image[0].permute(1, 2, 0))
 axes[0].set_title("picture")
-for ax, (what, (ids, names)) in zip(axes[1:], maps.items()):
+for ax, (what, (ids, names)) in zip(axes[1:], maps.items(), strict=True):
     present = [i for i in ids.unique().tolist() if i]
     colours = torch.full((256, 3), 0.93)
     colours[present] = torch.tensor(plt.get_cmap("tab20")(range(len(present))))[:, :3].float()
@@ -193,7 +199,7 @@ show(
 # least a fifth of an object has it. Captions are true sentences that say more or less.
 
 # %%
-present = [name for name, there in zip(world.CONCEPTS, scene.concept[0].tolist()) if there]
+present = [name for name, there in zip(world.CONCEPTS, scene.concept[0].tolist(), strict=True) if there]
 truth = {group: ", ".join(w for w in words if w in present) or "none" for group, words in world.GROUPS.items()}
 truth["caption"] = "; ".join(dict.fromkeys(world.captions(scene, s)[0] for s in range(4)))
 show(
@@ -229,13 +235,11 @@ show(
 # An edit of the object touches no pixel outside of it. Counted in two hundred scenes, with the object as it was before
 # and after, and a rim of one pixel for its outline:
 
-# %%
+# %% tags=["nbval-check-output"]
 many = world.plan(range(216), seed, pairs=0.0)
 before, after = (world.draw(p) for p in (many, world.edit(many, colour="purple", texture="checks")))
 changed = (before.image != after.image).any(1)
 object_ = torch.nn.functional.max_pool2d(((before.instance == 1) | (after.instance == 1)).float(), 3, 1, 1) > 0
-
-# %% tags=["nbval-check-output"]
 print(f"pixels changed inside the object:  {changed[object_].float().mean():.1%}")
 print(f"pixels changed outside the object: {changed[~object_].float().mean():.1%}")
 
@@ -316,12 +320,10 @@ show(
 # {term}`Linear explanations <linear explanation>` and concept scores need concepts that are neither everywhere nor
 # nowhere. Each dot is one concept.
 
-# %%
+# %% tags=["hide-input"]
 often = pd.Series(100 * test.concept.float().mean(0), index=list(world.CONCEPTS))
 colour_of = dict(zip(world.GROUPS, plot.PALETTE, strict=True))
 group_of = {word: group for group, words in world.GROUPS.items() for word in words}
-
-# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 4, figsize=(8, 6.2), sharex=True)
 ranked = often.sort_values(ascending=False)
 for ax, part in zip(axes, torch.arange(len(ranked)).tensor_split(4), strict=True):
@@ -356,9 +358,6 @@ for name, other in {"one by one": one_by_one, "shuffled, in sevens": shuffled}.i
     same = all(torch.equal(getattr(at_once, f), getattr(other, f)) for f in ("image", "part", "texture", "concept"))
     print(f"{name}: {'every bit the same' if same else 'DIFFERENT'}")
 
-# %% [markdown]
-# ## The world in numbers
-
 # %% tags=["nbval-check-output"]
 numbers = {
     "nouns": len(world.NOUNS), "kinds": len(world.KINDS), "places": len(world.BACKGROUNDS),
@@ -370,12 +369,10 @@ numbers = {
 }  # fmt: skip
 print("\n".join(f"{name:30s}{value:.3g}" for name, value in numbers.items()))
 
-# %% [markdown]
-# ## What to take away
-
 # %% tags=["hide-input"]
-Markdown(f"""
-- The world has {numbers["nouns"]} nouns, {numbers["kinds"]} kinds, {numbers["places"]} places and {numbers["concepts"]}
+Markdown(f""":::{{admonition}} What to take away
+:class: tip
+- It has {numbers["nouns"]} nouns, {numbers["kinds"]} kinds, {numbers["places"]} places and {numbers["concepts"]}
   concepts. An image shows {numbers["concepts per image"]:.0f} of them on average, and each of its pixels knows its
   object, part and texture.
 - A noun is at home in {home:.0f} % of its images. That tempts a network to look at the background, and the split
@@ -384,6 +381,7 @@ Markdown(f"""
   make mistakes that are worth explaining.
 - It is a cartoon, without the texture, light and clutter of photographs. A method that fails here has failed; one that
   works here still has to work on photographs, for which the same notebooks run in another edition.
+:::
 """)
 
 # %% [markdown]

@@ -1,3 +1,11 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # The networks
 #
@@ -15,17 +23,19 @@ edition = "world"  # world | imagenette | imagenet | a path to your own YAML
 seed = 0
 device = "auto"  # auto | cpu | cuda
 network = "resnet50"  # a role of the edition: the one that is looked at closely
-images = 2400  # test images that it is scored on
+images = 0  # test images that it is scored on; 0 takes all
 
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import Markdown
+from scipy.stats import binomtest
 
 import sightglass as sg
 from sightglass import plot, world, zoo
 from sightglass.show import show, unavailable
+from sightglass.zoo.score import average_precision, outputs
 from sightglass.zoo.taps import record
 from sightglass.zoo.weights import shipped
 
@@ -100,11 +110,12 @@ for name, model in models.items():
     traces[name] = dict(kept)
 
 # %%
-shapes = {name: {tap: " × ".join(map(str, a.shape[1:])) for tap, a in trace.items()} for name, trace in traces.items()}
+shapes = {name: {tap: "×".join(str(k) for k in a.shape[1:] if k > 1) for tap, a in trace.items()}
+          for name, trace in traces.items()}  # fmt: skip
 show(
     pd.DataFrame(shapes).T.rename_axis("network"),
     "tab-world-x3",
-    "Channels × positions at each tap. Positions shrink from block to block; the last two taps have none left.",
+    "Channels × positions at each tap. Positions shrink from block to block; the last two taps have channels alone.",
 )
 
 
@@ -118,7 +129,6 @@ def strength(trace, tap):
 
 blocks = [f"block{i}" for i in range(1, 6)]
 chosen = [name for name in ("resnet50", "vgg16", "densenet121", "convnext_base", "vit_l_16", "swinv2_base") if name in models]
-rows = [[scene.pixels()[0], *plot.heat([strength(traces[name], b)])] for name in chosen for b in blocks[:1]]
 rows = [[scene.pixels()[0], *(plot.heat([strength(traces[name], b)])[0] for b in blocks)] for name in chosen]
 show(
     plot.grid(rows, rows=chosen, columns=["picture", *blocks]),
@@ -126,3 +136,300 @@ show(
     "How strongly each position answers to one picture, at five depths of each family; yellow is strong.",
     alt="A fish and heat maps of it: fine and sharp at block 1, coarse squares at block 5.",
 )
+
+# %% [markdown]
+# ## One network closely
+#
+# Now the mistakes of one network, on test images that it has never seen. Each off-diagonal number below counts the
+# images of a class (row) that were taken for another one (column).
+
+# %%
+model, photos = ed.model(network), ed.images("test", images or None)
+task = ed.networks[network].task or "nouns"
+labels, names, columns = photos.labels, ed.classes, list(ed.outputs)
+if photos.scenes is not None:
+    labels, names = photos.scenes.target(task), world.TASKS[task]
+    columns = list(range(len(names)))
+with torch.no_grad():
+    parts = [model(zoo.normalise(model, part.to(ed.device))).cpu() for part in photos.pixels.split(120)]
+probability = torch.cat(parts)[:, columns].softmax(1)
+sure, said = probability.max(1)
+right = said == labels
+mixed = torch.zeros(len(names), len(names)).index_put_((labels, said), (~right).float(), accumulate=True)
+
+# %% tags=["hide-input"]
+few = len(names) <= 60
+fig, ax = plt.subplots(figsize=(7, 6) if few else (5, 5))
+ax.imshow(mixed, cmap="Oranges", vmax=max(1, mixed.max()))
+for i, j in mixed.nonzero().tolist() if few else []:
+    ax.text(j, i, int(mixed[i, j]), ha="center", va="center", fontsize=7, color="white" if mixed[i, j] > 0.6 * mixed.max() else "black")
+if few:
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    ax.set_yticks(range(len(names)), names, fontsize=7)
+ax.plot([-0.5, len(names) - 0.5], [-0.5, len(names) - 0.5], color="#bbbbbb", lw=0.8)
+ax.set(xlabel="answer of the network", ylabel="what it is")
+show(
+    fig, "fig-world-x15",
+    f"The {int((~right).sum())} mistakes of {network} among {len(right)} test images. The right answers, on the grey "
+    "diagonal, are left out.",
+    alt="A square table of counts: a few small numbers off the diagonal, most cells empty.",
+)  # fmt: skip
+
+# %%
+worst = [(int(mixed[i, j]), names[i], names[j]) for i, j in mixed.nonzero().tolist()]
+shared = [max(world.parents(a) & world.parents(b), key=lambda w: len(world.parents(w)), default="–") for _, a, b in worst]
+pairs = pd.DataFrame(worst, columns=["images", "what it is", "taken for"]).assign(both_are=shared)
+pairs = pairs.rename(columns={"both_are": "both are"}).sort_values("images", ascending=False, kind="stable")
+show(
+    pairs.head(8).reset_index(drop=True),
+    "tab-world-x4",
+    f"What {network} mixes up most often.",
+)
+
+# %% [markdown]
+# Numbers don't tell why. Here are the mistakes of which the network was surest, with its answer and its confidence.
+# Name each picture before you read the caption, then ask yourself where the network may have got its answer from.
+
+# %%
+wrong = (~right).nonzero()[:, 0]
+surest = wrong[sure[wrong].argsort(descending=True)][:24].tolist()
+show(
+    plot.grid(
+        photos.pixels[surest],
+        columns=8,
+        captions=[f"{names[said[i]]} {sure[i]:.0%} (is {names[labels[i]]})" for i in surest],
+    ),
+    "fig-world-x16",
+    f"The {len(surest)} mistakes of which {network} was surest.",
+    alt="Small pictures that are dark, cropped, tiny or hidden, each with a wrong answer and the right one.",
+)
+
+# %% [markdown]
+# Each scene knows how it was made, so this can be counted. How often is the wrong answer a noun that is at home on the
+# very background that the picture has? How often is it of the same family? And how often would a wrong answer drawn by
+# lot be so?
+
+# %%
+def homes(scenes):
+    """The commonest background of each noun, (nouns,)."""
+    return torch.stack([scenes.background[scenes.label == k].mode().values for k in range(len(world.NOUNS))])
+
+
+def reasons(scenes):
+    """What wrong answers have in common: {reason: (% of mistakes, % of random wrong answers)}."""
+    home = homes(scenes)
+    family = torch.tensor([[bool(world.parents(a) & world.parents(b) & set(world.FAMILIES)) for b in names] for a in names])
+    other = torch.arange(len(names)) != labels[wrong, None]
+    fits = {
+        "is at home on the background of the picture": home == scenes.background[wrong, None],
+        "is of the same family as the right one": family[labels[wrong]],
+        "is the second thing in the picture": torch.arange(len(names)) == scenes.second[wrong, None],
+    }
+    return {name: [100 * float(hit.gather(1, said[wrong, None]).float().mean()), 100 * float(hit[other].float().mean())]
+            for name, hit in fits.items()}  # fmt: skip
+
+
+# %%
+lacking = ed.gives("places") or ("" if task == "nouns" else f"{network} wasn't asked for nouns")
+why = {unavailable(lacking): [None, None]} if lacking else reasons(photos.scenes)
+show(
+    pd.DataFrame.from_dict(why, orient="index", columns=["mistakes, %", "by lot, %"]).rename_axis("the wrong answer ..."),
+    "tab-world-x5",
+    f"What the wrong answers of {network} have in common, and how common it would be by lot.",
+)
+
+# %% [markdown]
+# The same for the images: in which circumstances do mistakes happen? An image is *easy* when it is none of the hard
+# kinds. A network that looked at nothing but the object would be as good away from home as at home.
+
+# %%
+def circumstances(scenes):
+    """Which images are in which circumstances: {name: bool (n,)}."""
+    kinds = {name: scenes.hard == k for k, name in enumerate(world.HARD)}
+    at_home = scenes.background == homes(scenes)[scenes.label]
+    return {
+        "easy": scenes.hard < 0, **kinds,
+        "at home": at_home, "elsewhere": ~at_home, "alone": scenes.count == 1, "two things": scenes.count == 2,
+    }  # fmt: skip
+
+
+cases = {} if photos.scenes is None else circumstances(photos.scenes)
+rate = {name: (int(right[rows].sum()), int(rows.sum())) for name, rows in cases.items()}
+
+# %% tags=["hide-input"]
+fig, (ax, calm) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=[1.25, 1])
+if not rate:
+    ax.text(0.5, 0.5, unavailable(ed.gives("places")), transform=ax.transAxes, ha="center", wrap=True)
+    ax.set_axis_off()
+for y, (hits, n) in enumerate(rate.values()):
+    colour = plot.PALETTE[0 if y < 5 else 1 if y < 7 else 2]
+    ax.plot(100 * torch.tensor(binomtest(hits, n).proportion_ci(method="wilson")), [y, y], color=colour)
+    ax.plot(100 * hits / n, y, "o", color=colour)
+ax.set_yticks(range(len(rate)), [f"{name} ({n})" for name, (_, n) in rate.items()])
+ax.set(xlabel="accuracy, %", ylim=(max(len(rate), 1) - 0.5, -0.5))
+order = sure.argsort().tensor_split(10)
+calm.plot([0, 100], [0, 100], color="#999999", ls=":")
+calm.plot([100 * float(sure[o].mean()) for o in order], [100 * float(right[o].float().mean()) for o in order], "o-")
+calm.set(xlabel="confidence, %", ylabel="accuracy, %", xlim=(20, 102), ylim=(20, 102), aspect="equal")
+show(
+    fig, "fig-world-x17",
+    f"Left: accuracy of {network} by circumstances, with 95 % intervals and numbers of images. Right: confidence and "
+    "accuracy in ten groups of equal size; above the dotted line the network is better than it thinks.",
+    alt="Dots with bars: far and dark images are the worst, and away from home is worse than at home. A calibration curve.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## Networks that know words
+#
+# Three networks learned from phrases: an image tower and a text tower that meet in one space. Two of them judge each
+# phrase on its own with a sigmoid, as {term}`SigLIP` does {cite:p}`zhai2023`; the third lets phrases compete in a
+# softmax, as {term}`CLIP` does {cite:p}`radford2021`. They differ in architecture, in the images that they saw and in
+# their captions, because an {term}`explainer` must not be its own {term}`simulator`.
+
+# %%
+speakers = [name for name, card in cards.items() if card["task"] == "phrases"]
+
+
+def spoken(card):
+    """One row of the table of image-text networks."""
+    first, last = card["recipe"]["images"]
+    return {
+        "image tower": card["arguments"]["image"]["builder"].rpartition(".")[2], "loss": card["recipe"]["loss"],
+        "training images": f"{first:,}–{last:,}", "zero-shot, %": 100 * card["accuracy"]["test"],
+        "mAP, %": 100 * card["precision"]["test"], "mAP elsewhere, %": 100 * card["precision"]["elsewhere"],
+    }  # fmt: skip
+
+
+show(
+    pd.DataFrame([spoken(cards[name]) for name in speakers], index=pd.Index(speakers, name="network")),
+    "tab-world-x6",
+    f"The image-text networks. Zero-shot: accuracy of choosing among 24 nouns. mAP: mean average precision with each of "
+    f"{len(world.CONCEPTS)} concepts as a query, on `test` and on `elsewhere`.",
+)
+
+# %% [markdown]
+# Which concepts do they know? For each concept, images are ranked by how well they fit its name; average precision is
+# one when all that show it come first.
+
+# %%
+asked = world.split("test")[:960]
+vectors = {name: outputs(models[name], asked.image) for name in speakers}
+precision = {}
+for name, v in vectors.items():
+    each = average_precision(v @ models[name].phrases(world.CONCEPTS).T, asked.concept)
+    each = pd.Series(100 * each, index=list(world.CONCEPTS))
+    precision[name] = pd.Series({group: each[list(words)].mean() for group, words in world.GROUPS.items()})
+by_group = pd.DataFrame(precision)
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(6, 2.8))
+for k, name in enumerate(by_group):
+    ax.plot(by_group[name], range(len(by_group)), marker="os^"[k], ls="", color=plot.PALETTE[k], label=name)
+chance = pd.Series(100 * asked.concept.float().mean(0), index=list(world.CONCEPTS))
+chance = [chance[list(words)].mean() for words in world.GROUPS.values()]
+ax.plot(chance, range(len(chance)), marker="|", ls="", color="#999999", label="chance")
+ax.set_yticks(range(len(by_group)), by_group.index)
+ax.set(xlabel="mean average precision, %", xlim=(0, 101), ylim=(len(by_group) - 0.5, -0.5))
+ax.grid(axis="x")
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+show(
+    fig, "fig-world-x18",
+    f"How well the image-text networks find each group of concepts, on {len(asked)} test images.",
+    alt="Dots for three networks in eight rows, from nouns and families to parts and counts, far above chance.",
+)  # fmt: skip
+
+# %% [markdown]
+# And three scenes with captions that are nearly right. A good network tells the red car from the blue one, and a zebra
+# at sea from a zebra on sand, although it has hardly ever met a zebra at sea.
+
+# %%
+said_of = ["a red car on a street", "a blue car on a street", "a red bus", "a penguin and a small bee", "a penguin on snow",
+           "a small zebra", "a zebra at sea", "a zebra on sand", "a horse at sea"]  # fmt: skip
+true = [[0], [3, 4], [6]]
+changes = [dict(kind="red car", background="street"), dict(kind="black penguin", background="snow", second="bee"),
+           dict(kind="zebra", background="sea")]  # fmt: skip
+company = [world.plan(torch.tensor([24 * 12]), seed, pairs=float("second" in change), hard=0.0) for change in changes]
+trio = world.draw(world.Plan.cat([world.edit(plan, **change) for plan, change in zip(company, changes, strict=True)]))
+fit = {}
+for name in speakers:
+    logits = models[name].compare(outputs(models[name], trio.image), models[name].phrases(said_of))
+    fit[name] = logits.sigmoid() if cards[name]["recipe"]["loss"] == "sigmoid" else logits.softmax(1)
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(3, 1 + len(fit), figsize=(8, 6), width_ratios=[1.3] + [1] * len(fit), squeeze=False)
+for i, row in enumerate(axes):
+    row[0].imshow(trio.pixels()[i].permute(1, 2, 0))
+    row[0].set(xticks=[], yticks=[])
+    row[0].spines[:].set_visible(False)
+    for ax, name in zip(row[1:], fit, strict=True):
+        colours = [plot.PALETTE[2] if k in true[i] else "#bbbbbb" for k in range(len(said_of))]
+        ax.barh(range(len(said_of)), 100 * fit[name][i], color=colours)
+        ax.set_yticks(range(len(said_of)), said_of if ax is row[1] else [""] * len(said_of), fontsize=7.5)
+        ax.set(xlim=(0, 100), ylim=(len(said_of) - 0.5, -0.5), xlabel="%" if i == 2 else "", title="" if i else name)
+show(
+    fig, "fig-world-x19",
+    "How well nine captions fit three scenes; green is true. `explainer` and `simulator` judge each caption on its own, "
+    "`clip` shares 100 % among the nine.",
+    alt="Three pictures, a car, a penguin with a bee, and a zebra at sea, and bars for nine captions from three networks.",
+)  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+accurate = accuracy["test"].drop(speakers)
+total = sum(card["bytes"] for card in cards.values()) / 1e6
+print(f"networks: {len(cards)}, together {total:.1f} MB")
+print(f"test accuracy of classifiers: {accurate.min():.1f} to {accurate.max():.1f} %")
+print(f"{network}: {int((~right).sum())} mistakes in {len(right)} images")
+
+# %% tags=["hide-input"]
+nouns = [name for name, card in cards.items() if card["task"] == "nouns"]
+drop = (accuracy["test"] - accuracy["elsewhere"])[nouns]
+hardest = min(rate, key=lambda name: rate[name][0] / rate[name][1]) if rate else "not known"
+baited = "" if lacking else (
+    f"In {next(iter(why.values()))[0]:.0f} % of them the answer is a noun that is at home on the picture's background."
+)  # fmt: skip
+Markdown(f""":::{{admonition}} What to take away
+:class: tip
+- {len(cards)} networks in {total:.0f} MB; the classifiers are right on {accurate.min():.0f} to {accurate.max():.0f} % of
+  the test images.
+- Away from home those that learn nouns lose {drop.min():.0f} to {drop.max():.0f} points, most of all {drop.idxmax()}:
+  they do look at the background.
+- {network} makes {int((~right).sum())} mistakes in {len(right)} test images of the edition {ed.name}, most easily in
+  the circumstance *{hardest}*. {baited}
+- They are small and never saw a photograph. What is true of their features is an example, not a law about networks.
+:::
+""")
+
+# %% [markdown]
+# ## Copy this
+#
+# Taps work on any timm model: names are found from the architecture, and a module path does as well. The weights are
+# random here so that nothing is downloaded.
+
+# %%
+import timm
+import torch
+
+from sightglass import zoo
+from sightglass.zoo.taps import record
+
+my_model = timm.create_model("convnextv2_atto", pretrained=False).eval()
+my_images = torch.rand(2, 3, 224, 224)  # in [0, 1]
+with record(my_model, ["block2", "stages.3", "logits"]) as activations, torch.no_grad():
+    my_model(zoo.normalise(my_model, my_images))
+print({tap: tuple(a.shape) for tap, a in activations.items()})
+
+# %% [markdown]
+# :::{dropdown} Try next: do all networks fail on the same images?
+# Run this page with `-p network=vit_l_16` and compare the mistakes. Images that all of them get wrong are hard to see;
+# images that only one gets wrong tell what is special about it.
+# :::
+#
+# :::{dropdown} Try next: what if one block is silenced?
+# `with zoo.taps.replace(model, "block3", lambda a: 0 * a):` runs the network without what block 3 has to say. Replace
+# it by its mean over many images instead, and see which of the two does more harm.
+# :::
+#
+# :::{dropdown} Try next: your own network
+# Write an edition file that names your images and your checkpoint, check it with `python -m sightglass doctor my.yaml`,
+# and run this page: `python -m sightglass run my.yaml world/networks`.
+# :::

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,15 +107,11 @@ def from_builder(edition: Edition, spec: Network) -> nn.Module:
     if not colon:
         where = f"{edition.file.name}: networks: {spec.role}"
         raise ValueError(f"{where}: builder is {spec.builder!r}, expected file.py:function")
-    path = file(edition, spec.role, text)
-    loader = importlib.util.spec_from_file_location(f"sightglass_builder_{path.stem}", path)
-    module = importlib.util.module_from_spec(loader)
-    loader.loader.exec_module(module)
-    if not callable(getattr(module, function, None)):
-        found = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise ValueError(unknown(f"function of {path}", function, found))
-    given = [str(file(edition, spec.role, spec.weights))] if spec.weights else []
-    return getattr(module, function)(*given, **spec.arguments)
+    from .. import zoo
+
+    builder = f"{file(edition, spec.role, text)}:{function}"
+    weights = str(file(edition, spec.role, spec.weights)) if spec.weights else ""
+    return zoo.model(weights, builder=builder, arguments=spec.arguments)
 
 
 def from_open_clip(edition: Edition, spec: Network) -> nn.Module:

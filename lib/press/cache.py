@@ -1,7 +1,7 @@
 """When a notebook must run again: a key made of everything its result is made of.
 
-The key covers the notebook's text, the files of the package that it imports, the parameters,
-requirements.txt, and data by one rule: who imports the zoo depends on all shipped weights, who imports the editions on the
+The key covers the notebook's text, the files of the package that it imports, the parameters, requirements.txt,
+and data by one rule: who imports the zoo depends on all shipped weights, who imports the editions on the
 edition's own file, who imports `show` on the published numbers and on the rows of the register and the ledger
 that concern it. Image folders of the user's own aren't looked into.
 """

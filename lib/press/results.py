@@ -12,7 +12,13 @@ from . import cache
 from .files import inside, read_json
 from .plan import Job
 
-PAPERS = {"vital": "VITAL", "featinv": "FeatInv", "linear": "Linear Explanations", "ierf": "iERF"}
+PAPERS = {
+    "world": "The ground floor",
+    "vital": "VITAL",
+    "featinv": "FeatInv",
+    "linear": "Linear Explanations",
+    "ierf": "iERF",
+}
 WORDS = {True: "held", False: "not held", None: "not tested"}
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "matplotlib", "jupyter-book")
 LABEL = re.compile(r":name: (\S+)")

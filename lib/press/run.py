@@ -18,6 +18,7 @@ from .plan import Job
 from .work import pack
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+NO_BARS = {"TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore:IProgress not found"}  # pages are for reading
 LONG = 60  # seconds that a notebook of the world edition may take
 
 Rows = dict[str, dict[str, Any]]
@@ -76,7 +77,7 @@ def _environment(run: Path) -> dict[str, str]:
     folder = inside(run).resolve() / "jupyter"
     write(folder / "kernels/python3/kernel.json", json.dumps(spec))
     paths = os.pathsep.join(filter(None, [str(folder), os.environ.get("JUPYTER_PATH")]))
-    return {**os.environ, **ONE_THREAD, "PYTHONHASHSEED": "0", "JUPYTER_PATH": paths}
+    return {**os.environ, **ONE_THREAD, **NO_BARS, "PYTHONHASHSEED": "0", "JUPYTER_PATH": paths}
 
 
 def _feed(jobs: SimpleQueue, answers: SimpleQueue, environment: dict, log: Path, crew: list) -> None:

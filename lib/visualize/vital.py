@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from ..relevance import RELEVANCE
 from ..zoo import denormalise, normalise
-from ..zoo.taps import record
+from ..zoo.taps import record, taps
 
-TAPS = ("block1", "block2", "block3", "block4", "block5")
 # what the published optimiser does, and what 64 pixels and a small network need (see the notebook)
 PRESETS = {
-    "paper": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, tv=0.0, l2=0.0, weights=(1, 1, 1, 1, 1),
-                  relevance=None, taps=TAPS),
-    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.3, tv=8e-4, l2=0.0, weights="scale-free",
-                  relevance=None, taps=TAPS),
+    "paper": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, tv=0.0, l2=0.0, weights="even",
+                  relevance=None, taps=None),
+    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.05, tv=5e-4, l2=0.0, weights="scale-free",
+                  relevance=None, taps=None),
 }  # fmt: skip
 # where the official configuration departs from that, by timm class and, for ViT, by patch size
 PAPER_EXCEPTIONS = {
@@ -47,6 +46,11 @@ def features(model: nn.Module, x: Tensor, target: Tensor, taps: Sequence[str], r
     return {tap: activations[tap] * unit_range(weight[tap]) for tap in taps}
 
 
+def blocks(model: nn.Module) -> list[str]:
+    """Return the taps that are matched unless others are named: block1 to block5, or as many as a network has."""
+    return [tap for tap in taps(model) if tap.startswith("block")]
+
+
 def unit_range(relevance: Tensor) -> Tensor:
     """Scale each image's channel (n, c, positions) from 0 to 1, as the official code does and the paper doesn't say."""
     low, high = relevance.amin(-1, keepdim=True), relevance.amax(-1, keepdim=True)
@@ -57,7 +61,7 @@ def unit_range(relevance: Tensor) -> Tensor:
 def reference_quantiles(
     model: nn.Module,
     references: Tensor,
-    taps: Sequence[str] = TAPS,
+    taps: Sequence[str],
     *,
     target: Sequence[int] | Tensor | None = None,
     relevance: str | None = None,
@@ -80,9 +84,11 @@ def resample(quantiles: Tensor, positions: int) -> Tensor:
 
 
 def tap_weights(quantiles: Quantiles, weights: str | Sequence[float]) -> dict[str, float | Tensor]:
-    """Return each tap's weight: `scale-free` divides by the tap's variance, so that no network needs tuning."""
+    """Return each tap's weight: one number each, `even`, or `scale-free`, which divides by the tap's variance."""
     if weights == "scale-free":
         return {tap: 1 / q.flatten(1).var(-1).clamp(min=1e-8) for tap, q in quantiles.items()}  # (k,) each
+    if weights == "even":
+        return dict.fromkeys(quantiles, 1.0)
     return dict(zip(quantiles, weights, strict=True))
 
 
@@ -182,6 +188,7 @@ def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, 
     set_up = settings(model, preset, options | ({} if steps is None else {"steps": steps}))
     seeds = [seed] if isinstance(seed, int) else list(seed)
     target = torch.as_tensor(target)
-    quantiles = reference_quantiles(model, references, set_up.pop("taps"), target=target, relevance=set_up["relevance"])
+    matched = set_up.pop("taps") or blocks(model)
+    quantiles = reference_quantiles(model, references, matched, target=target, relevance=set_up["relevance"])
     images = optimise(model, target, quantiles, seeds, size or references.shape[-1], callback, **set_up)
     return images if isinstance(seed, int) else images.unflatten(0, (len(seeds), len(target)))

@@ -42,7 +42,7 @@ FAMILIES: dict[str, dict] = {
     "convnext_base": {
         "family": "ConvNeXt", "task": "nouns", "builder": "timm.models.convnext.ConvNeXt",
         "arguments": {"depths": [2, 2, 4, 2], "dims": [24, 48, 96, 192], "patch_size": 2,
-                      "kernel_sizes": 5, "output_stride": 16},
+                      "kernel_sizes": 5, "output_stride": 16, "ls_init_value": None},
     },
     "vit_l_16": {
         "family": "ViT-L/16", "task": "nouns", "builder": _TRANSFORMER,
@@ -64,7 +64,8 @@ FAMILIES: dict[str, dict] = {
     "explainer": {
         "family": "SigLIP", "task": "phrases", "builder": "sightglass.zoo.imagetext.ImageText",
         "arguments": {"image": {"builder": "timm.models.convnext.ConvNeXt", "arguments": {
-            "depths": [2, 2, 3, 2], "dims": [24, 48, 96, 160], "patch_size": 2, "kernel_sizes": 5}},
+            "depths": [2, 2, 3, 2], "dims": [24, 48, 96, 160], "patch_size": 2, "kernel_sizes": 5,
+            "ls_init_value": None}},
             "text": {"kind": "mean", "width": 128}, "width": 128},
     },
     "simulator": {
@@ -89,6 +90,11 @@ TAPS: dict[str, list[str]] = {
     "ConvNeXt": ["stem", *(f"stages.{i}.downsample.1" for i in (1, 2, 3)), "stages.3"],
     "SwinTransformer": ["patch_embed.proj", "layers.0", "layers.1", "layers.2", "layers.3"],
     "SwinTransformerV2": ["patch_embed.proj", "layers.0", "layers.1", "layers.2", "layers.3"],
+}
+# The same places in torchvision's networks, where the VITAL paper took its weights from.
+TORCHVISION_TAPS: dict[str, list[str]] = {
+    "ConvNeXt": ["features.0", "features.2.1", "features.4.1", "features.6.1", "features.7"],
+    "SwinTransformer": ["features.0.0", "features.1", "features.3", "features.5", "features.7"],
 }
 
 
@@ -132,16 +138,24 @@ def describe(model: nn.Module, mean=MEAN, std=STD, size: int | None = SIZE) -> n
 
 
 def block_paths(model: nn.Module) -> list[str]:
-    """Return the module paths of block1..block5, from the table or else from timm's own `feature_info`."""
+    """Return the module paths of block1..block5, from the tables or else from timm's own `feature_info`."""
     kind = type(model).__name__
+    if type(model).__module__.startswith("torchvision.") and kind in TORCHVISION_TAPS:
+        return TORCHVISION_TAPS[kind]
     if kind == "ConvNeXt" and isinstance(model.stages[0].downsample, nn.Sequential):
         return ["stem", *(f"stages.{i}" for i in range(4))]  # a stem of stride 2: every stage halves the map
     if kind in TAPS:
         return TAPS[kind]
-    if hasattr(model, "blocks") and hasattr(model, "patch_embed"):
-        last = len(model.blocks) - 1
-        # The paper taps blocks 2, 9, 20 and 23 of 24; other depths keep the proportions.
-        return ["patch_embed.proj", *(f"blocks.{round(last * part / 23)}" for part in (2, 9, 20, 23))]
-    info = getattr(model, "feature_info", None) or []
-    paths = list(dict.fromkeys(stage["module"] for stage in info))
-    return paths[:5] if kind == "VGG" else paths[-5:]  # a VGG names the last pooling as a sixth
+    if hasattr(model, "patch_embed") and hasattr(model, "blocks"):
+        return ["patch_embed.proj", *(f"blocks.{i}" for i in _four_of(len(model.blocks)))]
+    if hasattr(model, "conv_proj"):  # torchvision's vision transformer
+        return ["conv_proj", *(f"encoder.layers.encoder_layer_{i}" for i in _four_of(len(model.encoder.layers)))]
+    paths = list(dict.fromkeys(stage["module"] for stage in getattr(model, "feature_info", None) or []))
+    if kind == "VGG":
+        return paths[:5]  # a sixth is the last pooling
+    return [paths[round(i * (len(paths) - 1) / 4)] for i in range(5)] if len(paths) > 5 else paths
+
+
+def _four_of(depth: int) -> list[int]:
+    """Return four blocks of a transformer: the paper taps 2, 9, 20 and 23 of 24, others in proportion."""
+    return [round((depth - 1) * part / 23) for part in (2, 9, 20, 23)]

@@ -10,10 +10,10 @@ import copy
 import time
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .families import FAMILIES, MEAN, STD, construct, describe
+from .batches import attack, augment
+from .families import FAMILIES, construct, describe
 from .losses import Loss, classify, fit_phrases, training_words
 from .recipes import recipe_of
 
@@ -37,6 +37,14 @@ def train(name: str, *, minutes: float | None = None, images: int | None = None,
     recipe["minutes"] = round((time.time() - started) / 60, 1)
     halve(model.cpu())
     return save_world(name, model, (architecture, arguments), recipe, scores(model, name))
+
+
+def rescore(name: str) -> dict:
+    """Score shipped weights again, after the world's test splits have changed, and return the new card."""
+    from .score import scores
+    from .weights import card, load_world, write_card
+
+    return write_card(name, card(name) | scores(load_world(name), name))
 
 
 def training_scenes(recipe: dict):
@@ -65,28 +73,6 @@ def objective(name: str, scenes, recipe: dict) -> Loss:
     return classify(scenes.target(task), recipe["smoothing"])
 
 
-def augment(images: Tensor, draws: torch.Generator, recipe: dict) -> Tensor:
-    """Flip, shift and grain bytes (n, 3, h, w); return normalised pixels."""
-    n, s, height, width = len(images), recipe["shift"], *images.shape[2:]
-    x = (images.float() / 255 - MEAN[0]) / STD[0]
-    if recipe["flip"]:
-        turned = torch.rand(n, 1, 1, 1, generator=draws) < 0.5
-        x = torch.where(turned, x.flip(-1), x)
-    x = F.pad(x, (s, s, s, s), mode="reflect")
-    corners = torch.randint(0, 2 * s + 1, (n, 2), generator=draws).tolist()
-    x = torch.stack([one[:, y : y + height, z : z + width] for one, (y, z) in zip(x, corners, strict=True)])
-    # The clamp leaves half of the images without grain.
-    grain = (torch.rand(n, 1, 1, 1, generator=draws) * 2 - 1).clamp(min=0) * recipe["noise"] / STD[0]
-    return x + torch.randn(x.shape, generator=draws) * grain
-
-
-def attack(model: nn.Module, images: Tensor, rows: Tensor, loss: Loss, size: float) -> Tensor:
-    """Push every pixel by `size` (of the range 0..1) the way that raises the loss (FGSM)."""
-    images = images.detach().requires_grad_(True)
-    (slope,) = torch.autograd.grad(loss(model, images, rows), images)
-    return (images + size / STD[0] * slope.sign()).detach()
-
-
 def optimiser(model: nn.Module, recipe: dict, steps: int):
     """Return AdamW without weight decay on one-dimensional parameters, and its one-cycle schedule."""
     flat = [p for p in model.parameters() if p.ndim < 2]
@@ -101,7 +87,7 @@ def optimiser(model: nn.Module, recipe: dict, steps: int):
 
 def fit(model: nn.Module, images: Tensor, loss: Loss, recipe: dict, *, minutes=None, title="") -> nn.Module:
     """Train on bytes (n, 3, h, w) and return the average of the weights over the last steps, in eval mode."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     device = next(model.parameters()).device
     model = model.to(memory_format=torch.channels_last).train()
@@ -118,7 +104,8 @@ def fit(model: nn.Module, images: Tensor, loss: Loss, recipe: dict, *, minutes=N
             order = torch.randperm(len(images), generator=draws)
         rows, order = order[: recipe["batch"]], order[recipe["batch"] :]
         x = augment(images[rows], draws, recipe).to(device).contiguous(memory_format=torch.channels_last)
-        total = 0.95 * total + 0.05 * train_step(model, x, rows, loss, adam, recipe)
+        size = recipe["adversarial"] if step >= recipe["adversarial_from"] * steps else 0.0
+        total = 0.95 * total + 0.05 * train_step(model, x, rows, loss, adam, recipe | {"adversarial": size})
         cycle.step()
         blend(average, model, min(recipe["average"], (1 + step) / (10 + step)))
         if step % 20 == 19:
@@ -178,6 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", help=f"any of {', '.join(FAMILIES)}; all when none is named")
     parser.add_argument("--minutes", type=float, help="stop each network's training at about this time")
     parser.add_argument("--images", type=int, help="train on this many images instead of the recipe's")
+    parser.add_argument("--score", action="store_true", help="score shipped weights again instead of training")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -186,7 +174,10 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown:
         parser.error(f"unknown network {unknown[0]!r}; valid: {', '.join(FAMILIES)}")
     for name in options.names or FAMILIES:
-        card = train(name, minutes=options.minutes, images=options.images, device=options.device)
+        if options.score:
+            card = rescore(name)
+        else:
+            card = train(name, minutes=options.minutes, images=options.images, device=options.device)
         print(f"{name}: {card['accuracy']} in {card['minutes']} min, {card['bytes'] / 1e6:.2f} MB", flush=True)
 
 

@@ -64,9 +64,15 @@ def save_world(name: str, model: nn.Module, blueprint: tuple[str, dict], recipe:
         "sha256": checksum(part), "bytes": part.stat().st_size,
     }  # fmt: skip
     os.replace(part, path)
+    return write_card(name, facts)
+
+
+def write_card(name: str, facts: dict) -> dict:
+    """Write the card of a world network under a temporary name, rename it, and return what was written."""
+    path, part = FOLDER / f"{name}.json", FOLDER / f".{name}.{os.getpid()}.part"
     text = json.dumps(facts, indent=1)
     part.write_text(text + "\n")
-    os.replace(part, path.with_suffix(".json"))
+    os.replace(part, path)
     return json.loads(text)
 
 

@@ -3,6 +3,7 @@
 import time
 
 import torch
+
 from sightglass import world
 
 
