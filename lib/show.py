@@ -101,6 +101,7 @@ def png(fig: Figure) -> bytes:
     """Draw a figure as PNG at its own size, and wider only where something sticks out of it."""
     from matplotlib.transforms import Bbox
 
+    fig.draw_without_rendering()  # a layout engine puts things in place only when it draws
     page = Bbox.from_bounds(0, 0, fig.get_figwidth(), fig.get_figheight())
     whole = Bbox.union([page, fig.get_tightbbox()])
     out = max(abs(whole.extents - page.extents)) > 0.01  # less is rounding, and would blur a grid of images

@@ -68,7 +68,7 @@ def draw(cells: list[list[Any]], labels: Labels, width: float, pad: int) -> Figu
 
 def step(side: int, left: list[Block], below: list[Block]) -> int:
     """Find a row's height: the image and its captions, or a tall label at the left."""
-    captions = max((block.height + GAP for block in below), default=0)
+    captions = max((block.height + GAP for block in below if block.text), default=0)
     return max([side + captions, *(block.height for block in left)])
 
 
