@@ -7,19 +7,15 @@ and can be referred to by id. Files go to ``_figures/`` and ``_claims.json`` in 
 from __future__ import annotations
 
 import base64
-import contextlib
-import csv
 import html
 import io
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .files import records, write
 from .names import DATA, unknown
 from .plot.look import DPI, WIDEST
 from .published import beside, published, unavailable
@@ -34,7 +30,7 @@ __all__ = ["beside", "claim", "published", "show", "tidy", "unavailable"]
 FOLDER, LEDGER = Path("_figures"), Path("_claims.json")
 ID = re.compile(r"(fig|tab|alg)-[a-z]+-[a-z0-9]+")
 ROLE = re.compile(r"\{[a-z:]+\}`([^`<]*?)\s*(?:<[^`>]*>)?`")
-WORD = {True: "held", False: "not held", None: "not tested"}
+VERDICTS = {True: "held", False: "not held", None: "not tested"}
 
 
 def show(obj: Figure | DataFrame, id: str, caption: str, *, alt: str = "") -> None:
@@ -70,11 +66,7 @@ def check_id(id: str) -> None:
 @cache
 def register() -> tuple[str, ...]:
     """Read the ids of data/exhibits.csv, none where the package was installed without it."""
-    path = DATA / "exhibits.csv"
-    if not path.is_file():
-        return ()
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(row["id"] for row in csv.DictReader(file))
+    return tuple(row["id"] for row in records(DATA / "exhibits.csv"))
 
 
 def figure(fig: Figure, id: str, caption: str, alt: str) -> tuple[str, str]:
@@ -90,7 +82,7 @@ def figure(fig: Figure, id: str, caption: str, alt: str) -> tuple[str, str]:
     data = png(fig)
     plt.close(fig)  # else the inline backend shows it a second time
     path = FOLDER / f"{id}.png"
-    save(path, data)
+    write(path, data)
     source = base64.b64encode(data).decode()
     style = "max-width:100%;background:white"
     page = f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{source}">'
@@ -118,7 +110,7 @@ def table(frame: DataFrame, id: str, caption: str) -> tuple[str, str, str]:
     import pandas as pd
 
     index = not isinstance(frame.index, pd.RangeIndex)
-    save(FOLDER / f"{id}.csv", frame.to_csv(index=index, float_format="%.6g").encode())
+    write(FOLDER / f"{id}.csv", frame.to_csv(index=index, float_format="%.6g"))
     written = tidy(frame)
     caption = " ".join([caption, *written.notes])
     return (
@@ -141,49 +133,25 @@ def claim(id: str, *, holds: bool | None, because: str) -> None:
     because = " ".join(because.split())
     if not because:
         raise ValueError(f"{id}: because is missing: one sentence with the number that decides the claim")
-    state = WORD[None if holds is None else bool(holds)]
-    with locked(LEDGER):
+    from filelock import FileLock
+
+    holds = None if holds is None else bool(holds)
+    # notebooks of one part run at the same time in one folder
+    with FileLock(LEDGER.with_name(f".{LEDGER.name}.lock")):
         entries = json.loads(LEDGER.read_text(encoding="utf-8")) if LEDGER.is_file() else []
         entries = [entry for entry in entries if entry["id"] != id]
-        entries.append({"id": id, "holds": None if holds is None else bool(holds), "because": because})
-        save(LEDGER, json.dumps(entries, indent=1, ensure_ascii=False).encode())
-    parts = (f"Claim {id}: {state}.", known[id], because)
-    page = f"<p><strong>{parts[0]}</strong> <em>{plain(parts[1])}</em> {plain(parts[2])}</p>"
-    text = f"**{parts[0]}** *{parts[1]}* {parts[2]}"
-    emit({"text/html": page, "text/markdown": text, "text/plain": " ".join(parts)})
+        entries.append({"id": id, "holds": holds, "because": because})
+        write(LEDGER, json.dumps(entries, indent=1, ensure_ascii=False))
+    state, what = f"Claim {id}: {VERDICTS[holds]}.", known[id]
+    page = f"<p><strong>{state}</strong> <em>{plain(what)}</em> {plain(because)}</p>"
+    text = f"**{state}** *{what}* {because}"
+    emit({"text/html": page, "text/markdown": text, "text/plain": f"{state} {what} {because}"})
 
 
 @cache
 def claims() -> dict[str, str]:
     """Read data/claims.yaml: id -> the claim in our words."""
-    import yaml
-
-    path = DATA / "claims.yaml"
-    entries = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return {entry["id"]: " ".join(entry["claim"].split()) for entry in entries}
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a file alone: notebooks of one part run at the same time in one folder."""
-    from filelock import FileLock
-
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        yield
-
-
-def save(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    return {entry["id"]: " ".join(entry["claim"].split()) for entry in records(DATA / "claims.yaml")}
 
 
 def emit(bundle: dict[str, Any]) -> None:

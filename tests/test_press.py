@@ -131,7 +131,7 @@ def test_site_is_built_once_and_a_warning_fails_it(book, capsys):
 
 REFUSALS = {
     "wrld": "unknown edition 'wrld': did you mean world?",
-    "mine.yaml": "no edition file at mine.yaml",
+    "mine.yaml": "mine.yaml; shipped editions are",
     "world c": "unknown part 'c'",
     "world b/tow": "did you mean b/two",
     "world -p stps=3": "unknown parameter 'stps': did you mean steps?",
@@ -149,6 +149,20 @@ def test_bad_request_is_refused_before_anything_runs(book, capsys, words):
     told = capsys.readouterr().err
     assert REFUSALS[words] in told and told.count("\n") == 1
     assert not (book / "runs").exists()
+
+
+@pytest.mark.parametrize("trouble", ["No space left on device", "Not a directory"])
+def test_runs_that_cannot_be_written_are_told_in_one_line(book, capsys, monkeypatch, trouble):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    if trouble == "Not a directory":
+        (book / "runs").write_text("in the way")
+    else:
+        monkeypatch.setattr(Path, "write_bytes", full)
+    assert cli.main(["--root", str(book), "run", "world"]) == 2
+    told = capsys.readouterr().err
+    assert trouble in told and "runs/world" in told and told.count("\n") == 1
 
 
 def test_computed_parameter_is_refused(book, capsys):

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from pathlib import Path
 
 import matplotlib
 
@@ -152,17 +153,18 @@ def test_claims_of_notebooks_that_run_at_once_all_arrive(tmp_path):
     assert {entry["id"] for entry in json.loads((tmp_path / "_claims.json").read_text())} == set(names)
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(monkeypatch, tmp_path):
-    module.save(tmp_path / "x/a.txt", b"old")
+def test_a_full_disk_leaves_the_old_picture_and_no_other(monkeypatch, tmp_path):
+    show(pd.DataFrame({"n": [1]}), "tab-vital-5", "c")
 
-    def full(*paths):
+    def full(path, content):
+        open(path, "wb").close()  # a file of which nothing fits
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        module.save(tmp_path / "x/a.txt", b"new")
-    assert [p.name for p in (tmp_path / "x").iterdir()] == ["a.txt"]
-    assert (tmp_path / "x/a.txt").read_bytes() == b"old"
+        show(pd.DataFrame({"n": [2]}), "tab-vital-5", "c")
+    assert [p.name for p in (tmp_path / "_figures").iterdir()] == ["tab-vital-5.csv"]
+    assert (tmp_path / "_figures/tab-vital-5.csv").read_text() == "n\n1\n"
 
 
 def test_published_beside_measured():

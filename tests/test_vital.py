@@ -14,6 +14,7 @@ from sightglass.visualize.vital import (
     settings,
     shifted,
     sort_matching,
+    sorted_values,
     starts,
     tap_weights,
     total_variation,
@@ -55,6 +56,17 @@ def test_sort_matching_is_the_argsort_gather_form_in_loss_and_gradient(ties):
     torch.testing.assert_close(ours.sum((0, 2)), theirs.sum((0, 2)), rtol=0, atol=1e-15)
     if not ties:  # among equal values each form may order them as it likes
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_sorting_is_torchs_sort_with_its_gradient():
+    x = torch.randn(4, 7, 33, generator=torch.Generator().manual_seed(3)).requires_grad_(True)
+    weight = torch.randn(4, 7, 33, generator=torch.Generator().manual_seed(4))
+    for shape in (x, x[:, :, ::2], x.transpose(0, 1)):
+        ours, theirs = sorted_values(shape), shape.sort(-1).values
+        assert torch.equal(ours, theirs)
+        w = weight.reshape(-1)[: ours.numel()].view_as(ours)
+        slopes = [torch.autograd.grad((v * w).sum(), x, retain_graph=True)[0] for v in (ours, theirs)]
+        assert torch.equal(*slopes)
 
 
 def test_sort_matching_is_the_squared_wasserstein_distance():
@@ -131,9 +143,10 @@ def test_paper_preset_knows_the_official_exceptions(network):
 
 
 @pytest.mark.parametrize(("options", "error", "message"), [
-    (dict(preset="fancy"), KeyError, "no preset 'fancy'; there are paper, world"),
-    (dict(stepz=3), TypeError, "no option 'stepz'; it has.*jitter"),
+    (dict(preset="fancy"), KeyError, "unknown preset 'fancy': Valid: paper, world"),
+    (dict(stepz=3), TypeError, "unknown option of vital 'stepz': did you mean steps"),
     (dict(target=[0]), ValueError, "one set for each of the 1 targets"),
+    (dict(relevance="gradient"), KeyError, "unknown relevance 'gradient'.*gradient x activation"),
     (dict(taps=["blockk1"]), KeyError, "block1"),
 ])  # fmt: skip
 def test_mistakes_are_answered_in_words(network, references, options, error, message):

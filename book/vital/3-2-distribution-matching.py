@@ -11,8 +11,8 @@
 #
 # **Question.** Which image looks to a network like fifty zebras at once, and do we see a zebra in it?
 #
-# Older feature visualizations ask for the image that excites a neuron most, and get glittering textures. VITAL
-# {cite:p}`gorgun2025` asks for something milder: inside the network, the image should be *distributed* like real
+# Older {term}`feature visualizations <feature visualization>` ask for the image that excites a neuron most, and often
+# get glittering textures. VITAL {cite:p}`gorgun2025` asks for something milder: inside the network, the image should be *distributed* like real
 # images of the class. This page builds that idea from one sorted list of numbers up to a wall of pictures.
 #
 # | needs | time, world | time, ImageNet sizes | follows |
@@ -38,7 +38,8 @@ from matplotlib.patches import FancyBboxPatch
 import sightglass as sg
 from sightglass import zoo
 from sightglass.show import claim, show
-from sightglass.visualize.vital import blocks, features, reference_quantiles, settings, sort_matching, starts, vital
+from sightglass.visualize.vital import blocks, features, reference_quantiles, settings
+from sightglass.visualize.vital import sort_matching, starts, vital
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
@@ -47,14 +48,16 @@ taps = blocks(model)  # block1 to block5, or as many as the network has
 every = list(ed.classes)
 names = list(classes) or every[:: max(1, len(every) // 24)][:24]
 target = torch.tensor([ed.outputs[every.index(name)] for name in names])
-real = ed.references(names, references, seed=seed).to(ed.device)  # (classes, references, 3, size, size)
-fresh = ed.references(names, references, seed=seed, split="test").to(ed.device)  # real images that nothing is fitted to
+# real images (classes, references, 3, size, size): those to match, and others that nothing is fitted to
+real = ed.references(names, references, seed=seed).to(ed.device)
+fresh = ed.references(names, references, seed=seed, split="test").to(ed.device)
 
 # %% [markdown]
 # ## The pictures
 #
 # First the result. Each image below starts as noise. It never sees a pixel of a photograph or a drawing; it only
-# learns how the network's activations are spread when the network looks at {math}`N` images of the class.
+# learns how the network's activations are spread when the network looks at the *references*, {math}`N` real images of
+# the class.
 
 # %%
 losses = []
@@ -73,8 +76,8 @@ for first in range(0, len(names), wide):
 captions = [names[k] if k < len(names) else "" for first in range(0, len(names), wide) for k in
             [len(names)] * wide + list(range(first, first + wide))]
 show(sg.plot.grid(cells, rows=labels, captions=captions),
-     "fig-vital-x1", f"One real image of each class and its VITAL image, {network} of the edition {ed.name}, {steps} "
-     f"steps, {references} references. Look for what the class images have in common, not for any one reference.",
+     "fig-vital-x1", f"A real image of each class, and below it the VITAL image of the class: {network} of the edition {ed.name}, {steps} "
+     f"steps, {references} references. Look for what images of the class have in common, not for the real one above.",
      alt="Pairs of pictures: a real image of each class above the image made from feature distributions.")
 
 # %% [markdown]
@@ -88,23 +91,25 @@ show(sg.plot.grid(cells, rows=labels, captions=captions),
 # $$ \mathrm{SM}(z, q) = \frac{1}{P} \sum_{i=1}^{P} \bigl(z_{(i)} - q_{(i)}\bigr)^2 . $$ (eq-vital-sm)
 #
 # This is the squared Wasserstein distance between the two distributions, and {math}`q` is the distribution that lies
-# nearest to all references at once (their barycentre). The whole loss adds {eq}`eq-vital-sm` over the channels of
-# five taps of the network, each tap divided by the variance of its {math}`q`, so that no network needs weights of its
-# own. Now the numbers of this run.
+# nearest to all references at once (their barycentre). The whole loss averages {eq}`eq-vital-sm` over the channels of
+# a {term}`tap` and adds up five taps of the network, each divided by the variance of its {math}`q`, so that no network
+# needs weights of its own. Now the numbers of this run.
 
 # %%
 quantiles = reference_quantiles(model, real, taps, target=target)
 start, _ = starts([seed], len(names), ed.size, settings(model, preset, {})["start"])
 start = zoo.denormalise(model, start.to(ed.device)).clamp(0, 1)
-before, after, unseen = (features(model, zoo.normalise(model, x), target, taps, None) for x in (start, images, fresh[:, 0]))
-print({tap: tuple(q.shape[1:]) for tap, q in quantiles.items()})  # tap: (channels, positions)
+before, after = (features(model, zoo.normalise(model, x), target, taps, None) for x in (start, images))
+for tap, q in quantiles.items():
+    print(f"{tap}: {q.shape[1]} channels, {q.shape[2]} positions")
 
 # %%
 example = 0  # the first class
 early = vital(model, target[[example]], real[[example]], steps=10, seed=seed, preset=preset)
-halfway = features(model, zoo.normalise(model, early), target[[example]], [taps[-1]], None)[taps[-1]]
-channel = int(quantiles[taps[-1]][example].var(-1).argmax())  # the channel whose values differ most
-z, q = halfway[0, channel].cpu()[:16], quantiles[taps[-1]][example, channel].cpu()
+last = taps[-1]
+halfway = features(model, zoo.normalise(model, early), target[[example]], [last], None)[last]
+channel = int(quantiles[last][example].var(-1).argmax())  # the channel whose values differ most
+z, q = halfway[0, channel].cpu()[:16], quantiles[last][example, channel].cpu()
 q = q[torch.linspace(0, len(q) - 1, len(z)).long()]  # all of q when it has 16 values
 order = z.argsort()
 rank = order.argsort()
@@ -157,25 +162,25 @@ def worked_example(fig):
         ax.plot([k + 0.475, i + 0.475], [3.0, 3.45], color="#888888", lw=0.7)
 
 
-# %%
+# %% tags=["hide-input"]
 fig = plt.figure(figsize=(8, 5.2), layout="none")
 overview(fig)
 worked_example(fig)
 show(fig, "fig-vital-8", f"Above: the method with this run's shapes (channels × positions). Below: sort matching on real "
-     f"numbers, channel {channel} of {taps[-1]} for *{names[example]}*. Each position asks for the target of its own rank; the last "
-     "row is how far the value has to go (VITAL, figure 8).",
+     f"numbers, channel {channel} of {taps[-1]} for *{names[example]}*, one column per position. The fourth row gives each "
+     "position the target of its rank; the last row is how far the value has to go (VITAL, figure 8).",
      alt="A drawing of two rows of network blocks, and under it a table of numbers with lines from ranks to targets.")
 
 # %% [markdown]
-# The lines in {numref}`fig-vital-8` never change how the image's own values are arranged: the targets move, the image
-# stays. That is the second sort of the published algorithm, and we can check it on the numbers above.
+# The grey lines in {numref}`fig-vital-8` carry each target to the position whose value has its rank: the targets move,
+# the image stays. That is the second sort of the published algorithm, and we can check it on the numbers above.
 
 # %%
 undone = torch.equal(z[order][rank], z)
-same_order = torch.equal(wanted.argsort(stable=True), z.argsort(stable=True)) or bool((wanted[order].diff() >= 0).all())
+same_order = bool((wanted[order].diff() >= 0).all())  # the targets rise where the image's values rise
 claim("vital-3", holds=undone and same_order,
-      because=f"on {len(z)} values of {taps[-1]}, sorting and indexing with the ranks gives the input back exactly, and the "
-              "rearranged targets rise wherever the image's values rise.")
+      because=f"On {len(z)} values of {last}, sorting and indexing with the ranks gives the input "
+              "back exactly, and the rearranged targets rise wherever the image's values rise.")
 
 # %% [markdown]
 # ## One sort is enough
@@ -195,7 +200,7 @@ def argsort_gather(z, references):
 def both(tap):
     """Loss and gradient of the two forms at one tap, for the random start."""
     z = before[tap][:1].detach().requires_grad_(True)
-    kept = features(model, zoo.normalise(model, real[0]), target[:1].expand(references), [tap], None)[tap]
+    kept = features(model, zoo.normalise(model, real[0]), None, [tap], None)[tap]
     forms = argsort_gather(z, kept), sort_matching(z, quantiles[tap][:1])
     slopes = [torch.autograd.grad(loss.sum(), z)[0] for loss in forms]
     gap = (slopes[0] - slopes[1]).abs().max() / slopes[0].abs().max()
@@ -204,44 +209,51 @@ def both(tap):
 
 
 # %%
-columns = ["argsort, argsort, gather", "one sort", "relative gap of the loss", "relative gap of the gradient"]
+columns = ["argsort, argsort, gather", "one sort",
+           "relative gap of the loss", "relative gap of the gradient"]
 table = pd.DataFrame([both(tap) for tap in taps], columns=columns)
 table.insert(0, "tap", taps)
-show(table, "alg-vital-1", "The sort-matching loss of the random start, written as Algorithm 1 has it and as a plain "
-     f"difference of sorted values, for *{names[0]}* (VITAL, algorithm 1).")
+show(table, "alg-vital-1", "The sort-matching loss of the random start, written as Algorithm 1 has it "
+     f"and as a plain difference of sorted values, for *{names[0]}* (VITAL, algorithm 1).")
 
 # %%
 worst = table[columns[2:]].to_numpy().max()
-claim("vital-2", holds=bool(worst < 1e-5), because=f"over {len(taps)} taps the largest relative gap of loss or gradient is {worst:.1e}.")
+claim("vital-2", holds=bool(worst < 1e-5),
+      because=f"At {len(taps)} taps the largest relative gap of loss or gradient is {worst:.1e}, "
+              "which is the rounding of 32-bit numbers.")
 
 # %% [markdown]
-# The sorted targets never change, so they are made once and kept: {math}`C \times P` numbers per class instead of
+# The sorted targets never change, so they are made once and kept: {math}`c \times P` numbers per tap and class instead of
 # the features of all references. With the network's weights frozen and all classes in one batch, that is the
 # difference between minutes and hours (`tests/bench/bench_vital.py` measures it).
 #
 # ## What matching does to the distributions
 #
-# Each panel of {numref}`fig-vital-3` is one channel: the grey area is what real images give, the thin line what noise
-# gives, the thick line the finished image. The lower rows weigh each activation by its *relevance* for the class,
-# here gradient times activation, and show an image that was matched on those products.
+# Each panel of {numref}`fig-vital-3` is one channel: the grey area is what real images give, the thin blue line what noise
+# gives, the thick orange line what the finished image gives. The lower two rows weigh each activation by its
+# {term}`relevance` for the class, here gradient times activation; their orange line belongs to a second image, which
+# was matched on those products.
 
 # %%
 weighing = dict(relevance="gradient x activation")
 some = slice(example, example + 1)
-weighted_image = vital(model, target[some], real[some], steps=steps, seed=seed, preset=preset, **weighing)
-weighted = [features(model, zoo.normalise(model, x), target[some].expand(len(x)), taps, weighing["relevance"])
+weighted_image = vital(model, target[some], real[some], steps=steps, seed=seed, preset=preset,
+                       **weighing)
+weighted = [features(model, zoo.normalise(model, x), target[some].expand(len(x)), taps, *weighing.values())
             for x in (real[example], start[some], weighted_image)]
-plain = [features(model, zoo.normalise(model, x), target[some], taps, None) for x in (real[example], start[some], images[some])]
+plain = [features(model, zoo.normalise(model, x), target[some], taps, None)
+         for x in (real[example], start[some], images[some])]
 
 # %% tags=["hide-input"]
 def panel(ax, sets, tap, channel):
     real_values, noise, final = (s[tap][:, channel].detach().flatten().cpu().numpy() for s in sets)
     low, high = pd.Series([*real_values, *final]).quantile([0.005, 0.995])
     bins = torch.linspace(low, high + 1e-6, 26 if len(final) > 100 else 11).tolist()
-    ax.hist(real_values, bins, density=True, color="#BDBDBD", label="real")
+    grey = ax.hist(real_values, bins, density=True, color="#BDBDBD", label="real")[0]
     ax.hist(noise, bins, density=True, histtype="step", color="#0072B2", lw=1, label="noise")
-    ax.hist(final, bins, density=True, histtype="step", color="#D55E00", lw=1.8, label="VITAL")
-    ax.set(yticks=[], title=f"channel {channel}")
+    orange = ax.hist(final, bins, density=True, histtype="step", color="#D55E00", lw=1.8, label="VITAL")[0]
+    ax.set_yscale("function", functions=(lambda y: abs(y) ** 0.5, lambda y: y**2))  # rare values are seen, too
+    ax.set(yticks=[], ylim=(0, 1.2 * max(*grey, *orange)), title=f"channel {channel}")
 
 
 fig, axes = plt.subplots(4, len(taps), figsize=(8, 6.2))
@@ -255,28 +267,41 @@ for i, text in ((0, "activation"), (2, "activation × relevance")):
     axes[i, 0].set_ylabel(text, y=-0.1)
 axes[0, 0].legend(fontsize=6.5)
 show(fig, "fig-vital-3", f"Distributions of two channels at each tap for *{names[example]}*, chosen as those with the widest "
-     "targets: real images (grey), the random start (blue), the finished image (orange); activations above, activation times "
-     "relevance below (VITAL, figure 3).",
+     "targets: real images (grey), the random start (blue), the finished image (orange). Rows 1 and 2: activations; rows 3 and 4: "
+     "activation times relevance. Heights are square roots of densities, and the blue peaks are cut off (VITAL, figure 3).",
      alt="Twenty small histograms in which the orange line follows the grey area and the blue line does not.")
 
 # %% [markdown]
-# The eye sees a few channels; the loss sees all of them. Below, the share of the starting distance that is left at
-# the end, over all classes and channels.
+# The eye sees a few channels; the loss sees all of them. Below, the share of the starting distance that is left, over
+# all classes and channels: by the finished image, and by real images that the targets have never seen.
 
 # %% tags=["nbval-check-output"]
-distance = {tap: [float(sort_matching(s[tap].detach(), quantiles[tap]).mean()) for s in (before, after, unseen)] for tap in taps}
-left = pd.DataFrame({tap: [d[1] / d[0], d[2] / d[0]] for tap, d in distance.items()}, index=["VITAL image", "one unseen real image"])
+def distances(tap):
+    """Mean distance to the targets of start, VITAL image, mean real image, nearest real image."""
+    q = quantiles[tap]
+    unseen = torch.stack([  # (classes, references)
+        sort_matching(features(model, zoo.normalise(model, x), None, [tap], None)[tap], q[[k]])
+        for k, x in enumerate(fresh)])
+    made = [sort_matching(s[tap].detach(), q).mean() for s in (before, after)]
+    return torch.stack([*made, unseen.mean(), unseen.amin(1).mean()])
+
+
+with torch.no_grad():
+    distance = torch.stack([distances(tap) for tap in taps], 1).cpu()  # (4, taps)
+kinds = ["VITAL image", "unseen real images", f"nearest of {fresh.shape[1]} unseen"]
+left = pd.DataFrame(distance[1:] / distance[0], index=kinds, columns=taps)
 print(left.round(2).to_string())
 
 # %%
-claim("vital-1", holds=bool((left.loc["VITAL image"] < 1).all()),
-      because=f"of the starting distance, {left.loc['VITAL image'].min():.1%} to {left.loc['VITAL image'].max():.1%} is left at "
-              f"the {len(taps)} taps, over {len(names)} classes.")
+ours, real_ones = left.loc["VITAL image"], left.loc["unseen real images"]
+claim("vital-1", holds=bool((ours < real_ones).all()),
+      because=f"Of the starting distance, {ours.min():.1%} to {ours.max():.1%} is left at the {len(taps)} taps, "
+              f"over {len(names)} classes; unseen real images leave {real_ones.min():.0%} to {real_ones.max():.0%}.")
 
 # %% [markdown]
-# The finished image is nearer to the targets than a real image is. That isn't a mistake: {math}`q` is an average over
-# fifty images, and no single real image is average in every channel. A VITAL image is a *typical* image, more typical
-# than any real one.
+# The finished image is nearer to the targets than real images are. That isn't a mistake: {math}`q` is an average over
+# all references, and no single real image is average in every channel. A VITAL image is a *typical* image, more typical
+# than a real one.
 #
 # ## Would mean and variance do?
 #
@@ -299,10 +324,12 @@ def squared(a, b):
     return (a - b).square().mean(-1)
 
 
-farther = {tap: (squared(gaussian(q), q) > squared(second[tap], q)).float() for tap, q in quantiles.items()}
+farther = {tap: (squared(gaussian(q), q) > squared(second[tap], q)).float()
+           for tap, q in quantiles.items()}
 share = float(torch.cat([f.flatten() for f in farther.values()]).mean())
 claim("vital-4", holds=share > 0.5,
-      because=f"the Gaussian is farther from the targets than a second set of real images in {share:.0%} of the channels: "
+      because="The Gaussian is farther from the targets than a second set of real images in "
+              f"{share:.0%} of the channels: "
               + ", ".join(f"{float(f.mean()):.0%} ({tap})" for tap, f in farther.items()) + ".")
 
 # %% [markdown]
@@ -312,14 +339,25 @@ claim("vital-4", holds=share > 0.5,
 # from its code, and what this run used.
 
 # %%
+words = {"steps": "steps", "lr": "learning rate", "jitter": "random shift, share of the width",
+         "start": "spread of the starting noise", "tv": "weight of total variation",
+         "l2": "weight of the pixels' size (L2)", "weights": "weights of the blocks"}
 used, official = settings(model, preset, {"steps": steps}), settings(model, "paper", {})
-rows = [(name, str(official[name]), str(used[name])) for name in ("steps", "lr", "jitter", "start", "tv", "l2", "weights")]
+
+
+def written(value):
+    """A setting as text, with sensible digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+rows = [(text, written(official[name]), written(used[name])) for name, text in words.items()]
 rows += [("references", "50", str(references)), ("image size", "224", str(ed.size))]
-pd.DataFrame(rows, columns=["setting", "paper (official code)", "this run"])
+pd.DataFrame(rows, columns=["setting", "paper (official code)", "this run"]).set_index("setting")
 
 # %% [markdown]
-# At 64 pixels a little total variation is needed: without it neighbouring pixels disagree, since nothing in the sorted
-# values says where they stand. The jitter is the same share of the width.
+# *Scale-free* weights are the division by the variance of {math}`q`. Total variation is the size of the differences
+# between neighbouring pixels. At 64 pixels a little of it is needed: without it neighbouring pixels disagree, since
+# nothing in the sorted values says where they stand.
 
 # %% tags=["nbval-check-output"]
 seen = (by_itself == target).float().mean()
@@ -328,10 +366,11 @@ print(f"recognised by {network} itself: {float(seen):.0%} of {len(names)} images
 # %% [markdown]
 # :::{admonition} What to take away
 # :class: tip
-# - Sort matching is one sort per channel; Algorithm 1's three steps compute the same loss and gradient
+# - Sort matching takes one sort per channel; Algorithm 1's three steps give the same loss and gradient
 #   ({numref}`alg-vital-1`).
-# - The finished image is nearer to the mean sorted activations than any single real image: it shows the typical
-#   member of the class, and where a class has several looks (colours, poses) it shows their mixture.
+# - The finished image is nearer to the mean sorted activations than real images are ({numref}`fig-vital-3` and the
+#   numbers below it). It shows the typical member of the class, and where a class has several looks (colours, poses)
+#   it shows their mixture.
 # - That its own network recognises the image says little, since the network was the judge of its making. Later
 #   sections ask networks of other families.
 # :::
@@ -347,7 +386,8 @@ import torch
 
 from sightglass.visualize.vital import vital
 
-my_model = timm.create_model("resnet18", pretrained=False).eval().requires_grad_(False)
+my_model = timm.create_model("resnet18", pretrained=False)
+my_model = my_model.eval().requires_grad_(False)
 my_images = torch.rand(1, 8, 3, 96, 96)  # (classes, references, 3, height, width) in [0, 1]
 my_picture = vital(my_model, [281], my_images, steps=5, seed=0)
 print(my_picture.shape)

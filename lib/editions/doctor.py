@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ..names import DATA
+from ..names import DATA, unknown
 from . import networks
 from .gives import missing
 from .record import Edition, Network
@@ -22,22 +21,11 @@ class Need(NamedTuple):
     how: str
 
 
-# Which package builds a network, by the way it is built.
-PACKAGES = {
-    "zoo": "timm",
-    "checkpoint": "timm",
-    "torchvision": "torchvision",
-    "open_clip": "open_clip",
-    "diffusion": "diffusers",
-}
-PIP = {"open_clip": "open_clip_torch", "yaml": "pyyaml", "PIL": "pillow"}
+PIP = {"open_clip": "open_clip_torch", "PIL": "pillow"}
 WEIGHT_FILES = (
-    "model.safetensors",
-    "pytorch_model.bin",
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.bin",
+    "model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
     "model_index.json",
-)
+)  # fmt: skip
 
 
 def doctor(edition: str | Path) -> list[Need]:
@@ -56,7 +44,7 @@ def doctor(edition: str | Path) -> list[Need]:
 
 def packages(edition: Edition) -> list[Need]:
     """Check the packages that the edition's images and networks take."""
-    used = {PACKAGES.get(networks.way(spec)) for spec in edition.networks.values()} - {None}
+    used = {networks.package(spec) for spec in edition.networks.values()}
     used |= {"torchvision"} if edition.pictures.download else set()
     needs = []
     for name in ["torch", "numpy", "PIL", *sorted(used)]:
@@ -99,15 +87,10 @@ def folders(edition: Edition) -> list[Need]:
 
 
 def network(edition: Edition, spec: Network) -> Need:
-    """Check one network: its file, or its place in the download caches."""
+    """Check one network: its files, or its place in the download caches."""
     need = f"network {spec.role} ({spec.name or spec.architecture or spec.builder})"
-    own = spec.builder or spec.architecture
-    named = [spec.builder.rpartition(":")[0], spec.weights] if own else [spec.name]
-    local = [text for text in named if own or networks.is_path(text)]
     try:
-        for text in filter(None, local):
-            networks.file(edition, spec.role, text)
-        here, how = (True, "") if local else cached(spec)
+        here, how = (True, "") if networks.files(edition, spec) else cached(spec)
     except (ValueError, OSError) as error:
         here, how = False, str(error)
     return Need(need, *state(here, how))
@@ -115,32 +98,30 @@ def network(edition: Edition, spec: Network) -> Need:
 
 def cached(spec: Network) -> tuple[bool, str]:
     """Look for a named network's weights: shipped with the book, or already downloaded."""
-    way = networks.way(spec)
+    maker = networks.package(spec)
     if spec.name.startswith("world/"):
         path = DATA / "weights" / "world" / f"{spec.name.removeprefix('world/')}.safetensors"
         return path.is_file(), "make zoo trains it"
-    if way == "torchvision":
+    if maker == "torchvision":
         return torchvision_cached(spec)
-    repo = hub_repo(spec, way)
+    repo = hub_repo(spec, maker)
     if not repo:
-        return False, f"{' '.join([spec.name, spec.weights])} is downloaded by {PACKAGES[way]} at first use"
+        return False, f"{' '.join([spec.name, spec.weights])} is downloaded by {maker} at first use"
     from huggingface_hub import try_to_load_from_cache
 
     here = any(isinstance(try_to_load_from_cache(repo, name), str) for name in WEIGHT_FILES)
     return here, f"downloaded from the hub ({repo}) at first use; or: hf download {repo}"
 
 
-def hub_repo(spec: Network, way: str) -> str:
+def hub_repo(spec: Network, maker: str) -> str:
     """Find the hub repository of a name, "" when it has none."""
-    if spec.name.startswith("hf-hub:") or way == "diffusion":
+    if spec.name.startswith("hf-hub:") or maker == "diffusers":
         return spec.name.removeprefix("hf-hub:")
-    if way == "open_clip":
+    if maker == "open_clip":
         import open_clip
 
         return (open_clip.get_pretrained_cfg(spec.name, spec.weights).get("hf_hub") or "").rstrip("/")
     import timm
-
-    from ..names import unknown
 
     if spec.name not in timm.list_pretrained() and spec.name not in timm.list_models():
         raise ValueError(unknown("timm network", spec.name, timm.list_pretrained()))
@@ -150,9 +131,6 @@ def hub_repo(spec: Network, way: str) -> str:
 def torchvision_cached(spec: Network) -> tuple[bool, str]:
     """Look for a torchvision network in torch's download cache."""
     import torch
-    from torchvision import models
 
-    name = spec.name.removeprefix("torchvision/")
-    weights = models.get_model_weights(name)[spec.weights or "IMAGENET1K_V1"]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(weights.url)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(networks.torchvision_weights(spec).url).name
     return path.is_file(), f"downloaded by torchvision to {path} at first use"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..names import unknown
+from .record import Edition
 from .surroundings import place
-
-if TYPE_CHECKING:
-    from .record import Edition
 
 TRUTHS = {
     "masks": "a mask per object",
@@ -52,9 +49,7 @@ def gives(edition: Edition, what: str) -> str:
     if what in TRUTHS:
         if edition.pictures.source == "world":
             return ""
-        return (
-            f"the {edition.name} edition has no {what} ({TRUTHS[what]}); the world edition has"
-        )
+        return f"the {edition.name} edition has no {what} ({TRUTHS[what]}); the world edition has"
     if what in KINDS:
         listed = any(network.kind == what for network in edition.networks.values())
         return "" if listed else f"the {edition.name} edition lists no {KINDS[what]}"

@@ -1,4 +1,4 @@
-"""Networks of an edition, made by the world, timm, torchvision, open_clip, a checkpoint or a function."""
+"""Networks of an edition, made by the zoo, torchvision, open_clip or diffusers."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..names import unknown
+from .record import Edition, Network
 from .surroundings import place
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .record import Edition, Network
-
-FILES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-
 
 def build(edition: Edition, role: str) -> nn.Module:
-    """Build the network of a role: eval mode, frozen, finite, with mean and std, on the edition's device."""
+    """Build the network of a role: eval mode, frozen, with mean and std, on the edition's device."""
     if role not in edition.networks:
         raise ValueError(unknown(f"network of the {edition.name} edition", role, edition.networks))
     spec = edition.networks[role]
-    model = MAKERS[way(spec)](edition, spec)
+    model = MAKERS[package(spec)](edition, spec)
     if spec.kind == "diffusion":
         return model.to(edition.device)
-    sound(f"{edition.file.name}: networks: {role}", model)
     if spec.mean:
         known = getattr(model, "pretrained_cfg", None) or {}
         model.pretrained_cfg = {**known, "mean": spec.mean, "std": spec.std}
@@ -36,82 +32,68 @@ def build(edition: Edition, role: str) -> nn.Module:
     return model.to(edition.device).eval().requires_grad_(False)
 
 
-def way(spec: Network) -> str:
-    """Tell which of the makers builds a network."""
+def package(spec: Network) -> str:
+    """Tell which package builds a network; the zoo stands on timm."""
     if spec.kind == "diffusion":
-        return "diffusion"
-    if spec.builder:
-        return "builder"
+        return "diffusers"
     if spec.name.startswith("torchvision/"):
         return "torchvision"
-    if spec.kind == "image-text" and not spec.name.startswith("world/"):
-        return "open_clip"
-    return "checkpoint" if spec.architecture else "zoo"
+    own = spec.architecture or spec.builder or spec.name.startswith("world/")
+    return "open_clip" if spec.kind == "image-text" and not own else "timm"
 
 
-def file(edition: Edition, role: str, text: str) -> Path:
-    """Find a file or folder that a network's entry names."""
-    path = place(text, edition.file, f"{edition.file.name}: networks: {role}")
-    if not path.exists():
-        raise FileNotFoundError(f"{edition.file.name}: networks: {role}: nothing at {path}")
-    return path
+def files(edition: Edition, spec: Network) -> dict[str, Path]:
+    """Find the files and folders that a network's entry names: text -> path, each of them there."""
+    from ..zoo.loading import is_path
 
-
-def is_path(name: str) -> bool:
-    """Tell a path from a timm name or hub id."""
-    return name.startswith((".", "/", "~", "${")) or name.endswith(FILES)
+    named = [spec.builder.rpartition(":")[0], spec.weights if spec.architecture or spec.builder else ""]
+    named += [spec.name] if spec.name.startswith("${") or is_path(spec.name) else []
+    where = f"{edition.file.name}: networks: {spec.role}"
+    found = {text: place(text, edition.file, where) for text in named if text}
+    for path in found.values():
+        if not path.exists():
+            raise FileNotFoundError(f"{where}: nothing at {path}")
+    return found
 
 
 def from_zoo(edition: Edition, spec: Network) -> nn.Module:
-    """Take a world, timm or hub network, or a hub-shaped local folder."""
+    """Take a world, timm or hub network, a folder, a checkpoint, or what a function of the user's makes."""
     from .. import zoo
 
-    name = str(file(edition, spec.role, spec.name)) if is_path(spec.name) else spec.name
-    return zoo.model(name, **({"arguments": spec.arguments} if spec.arguments else {}))
-
-
-def from_checkpoint(edition: Edition, spec: Network) -> nn.Module:
-    """Build a timm architecture and fill it from a weight file."""
-    if not spec.weights:
-        raise ValueError(f"{edition.file.name}: networks: {spec.role}: an architecture needs weights: a file")
-    from .. import zoo
-
-    path = file(edition, spec.role, spec.weights)
-    return zoo.model(str(path), architecture=spec.architecture, arguments=spec.arguments)
+    found = files(edition, spec)
+    file, _, function = spec.builder.rpartition(":")
+    builder = f"{found[file]}:{function}" if file else ""
+    name = spec.name or spec.weights
+    how = {"architecture": spec.architecture, "arguments": spec.arguments, "builder": builder}
+    return zoo.model(str(found.get(name, name)), **how)
 
 
 def from_torchvision(edition: Edition, spec: Network) -> nn.Module:
-    """Take a torchvision network with the weights its entry names (the first published ones by default)."""
+    """Take a torchvision network with the weights its entry names."""
     from torchvision import models
 
-    name = spec.name.removeprefix("torchvision/")
-    if name not in models.list_models(module=models):
-        raise ValueError(unknown("torchvision network", name, models.list_models(module=models)))
-    choices = models.get_model_weights(name)
-    wanted = spec.weights or "IMAGENET1K_V1"
-    if wanted not in choices.__members__:
-        raise ValueError(unknown(f"weights of torchvision/{name}", wanted, choices.__members__))
-    weights = choices[wanted]
+    weights = torchvision_weights(spec)
     try:
-        model = models.get_model(name, weights=weights, **spec.arguments)
+        model = models.get_model(spec.name.removeprefix("torchvision/"), weights=weights, **spec.arguments)
     except OSError as error:
-        raise RuntimeError(f"torchvision/{name} could not be fetched from {weights.url}: {error}") from None
+        raise RuntimeError(f"{spec.name} could not be fetched from {weights.url}: {error}") from None
     transform = weights.transforms()
-    model.pretrained_cfg = {"mean": tuple(transform.mean), "std": tuple(transform.std), "architecture": name}
+    model.pretrained_cfg = {"mean": tuple(transform.mean), "std": tuple(transform.std)}
     return model
 
 
-def from_builder(edition: Edition, spec: Network) -> nn.Module:
-    """Call the user's own function ``file.py:function`` with the weight file, if any, and the arguments."""
-    text, colon, function = spec.builder.rpartition(":")
-    if not colon:
-        where = f"{edition.file.name}: networks: {spec.role}"
-        raise ValueError(f"{where}: builder is {spec.builder!r}, expected file.py:function")
-    from .. import zoo
+def torchvision_weights(spec: Network) -> object:
+    """Find the weights of a torchvision network: those its entry names, or the first published ones."""
+    from torchvision import models
 
-    builder = f"{file(edition, spec.role, text)}:{function}"
-    weights = str(file(edition, spec.role, spec.weights)) if spec.weights else ""
-    return zoo.model(weights, builder=builder, arguments=spec.arguments)
+    name, wanted = spec.name.removeprefix("torchvision/"), spec.weights or "IMAGENET1K_V1"
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ValueError(unknown("torchvision network", name, known))
+    choices = models.get_model_weights(name)
+    if wanted not in choices.__members__:
+        raise ValueError(unknown(f"weights of {spec.name}", wanted, choices.__members__))
+    return choices[wanted]
 
 
 def from_open_clip(edition: Edition, spec: Network) -> nn.Module:
@@ -125,29 +107,16 @@ def from_diffusers(edition: Edition, spec: Network) -> object:
     """Take a diffusion pipeline from a hub id or folder."""
     from diffusers import DiffusionPipeline
 
-    name = str(file(edition, spec.role, spec.name)) if is_path(spec.name) else spec.name
+    name = str(files(edition, spec).get(spec.name, spec.name))
     try:
         return DiffusionPipeline.from_pretrained(name.removeprefix("hf-hub:"), **spec.arguments)
     except OSError as error:
         raise RuntimeError(f"diffusers could not give {name}: {error}") from None
 
 
-def sound(where: str, model: object) -> None:
-    """Refuse what is no network, and a network with weights that aren't finite."""
-    from torch import nn
-
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"{where}: the builder returned {type(model).__name__}, expected a torch.nn.Module")
-    for name, value in (*model.named_parameters(), *model.named_buffers()):
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ValueError(f"{where}: {name} has values that are not finite, so its weights can't be used")
-
-
 MAKERS = {
-    "zoo": from_zoo,
-    "checkpoint": from_checkpoint,
+    "timm": from_zoo,
     "torchvision": from_torchvision,
-    "builder": from_builder,
     "open_clip": from_open_clip,
-    "diffusion": from_diffusers,
+    "diffusers": from_diffusers,
 }

@@ -8,17 +8,14 @@ rest for train.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from ..names import unknown
 from . import sources
-from .record import Images
-
-if TYPE_CHECKING:
-    from .record import Edition
+from .record import Edition, Images
 
 MOST = 8 * 2**30  # bytes of float pixels that one call may ask for
 
@@ -49,7 +46,8 @@ def images(edition: Edition, split: str, n: int | None) -> Images:
     if n is not None and n < 1:
         raise ValueError(f"n is {n}, expected at least one image")
     if edition.pictures.source == "world":
-        return world_images(edition, split, n)
+        scenes = world_with(split).split(split, n=n, size=edition.size)
+        return Images(scenes.pixels(), scenes.label.long(), scenes)
     members = sources.members(edition, split)
     found = [(label, item) for label, items in enumerate(members) for item in items]
     if n is not None and n > len(found):
@@ -61,14 +59,13 @@ def images(edition: Edition, split: str, n: int | None) -> Images:
     return Images(pixels, torch.tensor([found[i][0] for i in order]))
 
 
-def world_images(edition: Edition, split: str, n: int | None) -> Images:
-    """Give n scenes of a split of the world, with all their truth in ``scenes``."""
+def world_with(split: str) -> ModuleType:
+    """Give the world, once it is sure to have a split."""
     from .. import world
 
     if split not in world.SPLITS:
         raise ValueError(unknown("split", split, world.SPLITS))
-    scenes = world.split(split, n=n, size=edition.size)
-    return Images(scenes.pixels(), scenes.label.long(), scenes)
+    return world
 
 
 def references(edition: Edition, wanted: Sequence[str | int], n: int, *, seed: int, split: str) -> Tensor:
@@ -80,19 +77,10 @@ def references(edition: Edition, wanted: Sequence[str | int], n: int, *, seed: i
         raise ValueError("no class was asked for; references need at least one class name")
     affordable(edition, len(labels) * n)
     if edition.pictures.source == "world":
-        return world_references(edition, labels, n, seed=seed, split=split)
+        nouns = [edition.classes[label] for label in labels]
+        return world_with(split).references(nouns, n=n, seed=seed, size=edition.size, name=split)
     members = sources.members(edition, split, only=labels)
     return torch.stack([draw(edition, split, label, members[label], n, seed) for label in labels])
-
-
-def world_references(edition: Edition, labels: list[int], n: int, *, seed: int, split: str) -> Tensor:
-    """Draw clean scenes of one object each."""
-    from .. import world
-
-    if split not in world.SPLITS:
-        raise ValueError(unknown("split", split, world.SPLITS))
-    names = [edition.classes[label] for label in labels]
-    return world.references(names, n=n, seed=seed, size=edition.size, name=split)
 
 
 def draw(edition: Edition, split: str, label: int, items: list, n: int, seed: int) -> Tensor:

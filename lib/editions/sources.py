@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ..names import unknown
 from .npz import arrays, npz_classes, rows
+from .record import Edition
 from .surroundings import place
-
-if TYPE_CHECKING:
-    from .record import Edition
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 # A split the tree doesn't have is looked for under the names that data sets give it.
@@ -24,6 +22,7 @@ ALIASES = {
     "val": ("val", "valid", "validation", "test"),
     "test": ("test", "val", "valid", "validation"),
 }
+IMAGENETTE = {"imagenette2": "full", "imagenette2-320": "320px", "imagenette2-160": "160px"}
 HELD = 5  # in an undivided tree every fifth image of a class is kept for val and test
 
 
@@ -31,31 +30,39 @@ def root(edition: Edition) -> Path:
     """Find the image folder or file of an edition, fetched first where the file names a download."""
     path = place(edition.pictures.root, edition.file, f"{edition.file.name}: images: root")
     if not path.exists() and edition.pictures.download:
-        from .downloads import fetch
-
-        fetch(edition.pictures.download, path)
+        fetch_imagenette(path)
     if not path.exists():
         raise FileNotFoundError(f"{edition.file.name}: images: root is {path}, and nothing is there")
     return path
 
 
+def fetch_imagenette(path: Path) -> None:
+    """Fetch Imagenette into a folder whose name says its size."""
+    if path.name not in IMAGENETTE:
+        raise ValueError(f"images: root is {path}; to fetch Imagenette, name it {' or '.join(IMAGENETTE)}")
+    from torchvision.datasets import Imagenette
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Imagenette(path.parent, split="train", size=IMAGENETTE[path.name], download=True)
+    except (OSError, RuntimeError) as error:
+        raise RuntimeError(f"{path.name} could not be fetched into {path}: {error}") from None
+
+
 def source(edition: Edition, split: str) -> tuple[Path, str]:
     """Find the folder or file of a split, and which share of it ("" for all) the split is."""
     base, named = root(edition), edition.pictures.splits
-    valid, share = named or ALIASES, ""
-    if named and split in named:
+    if split in named:
         path = base / suffixed(edition, named[split])
         if not path.exists():
-            raise FileNotFoundError(
-                f"{edition.file.name}: images: split {split} is {path}, and nothing is there"
-            )
-        return path, share
-    if not named and base.is_dir():
-        valid = present(edition, base) or ALIASES
-        if split in valid and valid is not ALIASES:
-            return valid[split], share
-    if split not in valid or named:
-        raise ValueError(f"no split {split!r} in {base}; valid splits: {', '.join(valid)}")
+            raise FileNotFoundError(f"{edition.file.name}: images: split {split} is {path}, and nothing is there")
+        return path, ""
+    divided = present(edition, base) if base.is_dir() and not named else {}
+    if split in divided:
+        return divided[split], ""
+    valid = named or divided or ALIASES
+    if split not in valid:
+        raise ValueError(f"{base}: {unknown('split', split, valid)}")
     if base.is_dir() and edition.pictures.source == "npz":
         raise FileNotFoundError(f"{base} has none of train.npz, val.npz, test.npz")
     return base, "train" if split == "train" else "test"

@@ -12,45 +12,26 @@ from .record import Edition, Network, Pictures
 from .surroundings import check_device, resolve
 
 TOP = {
-    "name": str,
-    "title": str,
-    "size": int,
-    "device": str,
-    "images": dict,
-    "networks": dict,
-    "folders": dict,
+    "name": str, "title": str, "size": int, "device": str, "images": dict, "networks": dict, "folders": dict,
     "note": str,
-}
+}  # fmt: skip
 IMAGES = {
-    "source": str,
-    "root": str,
-    "splits": dict,
-    "classes": (list, dict),
-    "outputs": list,
-    "resize": int,
+    "source": str, "root": str, "splits": dict, "classes": (list, dict), "outputs": list, "resize": int,
     "download": str,
-}
+}  # fmt: skip
 NETWORK = {
-    "kind": str,
-    "name": str,
-    "architecture": str,
-    "arguments": dict,
-    "weights": str,
-    "builder": str,
-    "mean": list,
-    "std": list,
-    "task": str,
-    "note": str,
-}
+    "kind": str, "name": str, "architecture": str, "arguments": dict, "weights": str, "builder": str,
+    "mean": list, "std": list, "task": str, "note": str,
+}  # fmt: skip
 KINDS = ("classifier", "image-text", "diffusion")
 SOURCES = ("world", "folder", "npz")
 WORDS = {str: "text", int: "a whole number", list: "a list", dict: "a block of keys"}
 WORDS[(list, dict)] = "a list or a block of keys"
 
 
-def available() -> dict[str, Path]:
+def available(data: Path = DATA) -> dict[str, Path]:
     """List the editions that ship with the book: name -> file."""
-    return {path.stem: path for path in sorted((DATA / "editions").glob("*.yaml"))}
+    return {path.stem: path for path in sorted((data / "editions").glob("*.yaml"))}
 
 
 def load(edition: str | Path, *, device: str = "auto") -> Edition:
@@ -89,8 +70,7 @@ def locate(edition: str | Path) -> Path:
     text = str(edition)
     if text in available():
         return available()[text]
-    looks_like_path = text.endswith((".yaml", ".yml")) or os.sep in text
-    if not looks_like_path:
+    if not text.endswith((".yaml", ".yml")) and os.sep not in text:
         raise ValueError(unknown("edition", text, available()) + ", or the path of a .yaml file of your own")
     path = Path(text).expanduser().resolve()
     if not path.is_file():
@@ -123,6 +103,8 @@ def read_pictures(where: str, block: dict[str, Any]) -> Pictures:
         raise ValueError(f"{where}: outputs has {len(outputs)} entries for {len(named)} classes")
     resize = positive(f"{where}: resize", block["resize"]) if block.get("resize") else 0
     root, download = block.get("root") or "", block.get("download") or ""
+    if download:
+        one_of(f"{where}: download", download, ("imagenette",))  # what torchvision can fetch by itself
     return Pictures(source, root, texts(block.get("splits")), texts(named), outputs, resize, download)
 
 
@@ -144,15 +126,18 @@ def read_network(where: str, role: str, block: Any) -> Network:
     if len(ways) != 1:
         found = " and ".join(ways) or "none of them"
         raise ValueError(f"{where}: give exactly one of name, architecture or builder, found {found}")
+    if block.get("architecture") and not block.get("weights"):
+        raise ValueError(f"{where}: an architecture needs weights: a file")
+    if ":" not in (block.get("builder") or ":"):
+        raise ValueError(f"{where}: builder is {block['builder']!r}, expected file.py:function")
     one_of(f"{where}: kind", block.get("kind", "classifier"), KINDS)
-    colours = {}
-    for key in ("mean", "std"):
-        colours[key] = tuple(float(v) for v in block.get(key) or ())
-        if len(colours[key]) not in (0, 3):
-            raise ValueError(f"{where}: {key} has {len(colours[key])} values, expected 3 (red, green, blue)")
-    if bool(colours["mean"]) != bool(colours["std"]) or 0.0 in colours["std"]:
+    scale = {key: tuple(block.get(key) or ()) for key in ("mean", "std")}
+    for key, values in scale.items():
+        if values and (len(values) != 3 or not all(isinstance(v, int | float) for v in values)):
+            raise ValueError(f"{where}: {key} is {list(values)}, expected 3 numbers (red, green, blue)")
+    if bool(scale["mean"]) != bool(scale["std"]) or 0 in scale["std"]:
         raise ValueError(f"{where}: mean and std go together, three values each, no std of zero")
-    return Network(role, **{key: value for key, value in (block | colours).items() if value is not None})
+    return Network(role, **{key: value for key, value in (block | scale).items() if value is not None})
 
 
 def one_of(where: str, value: str, valid: tuple[str, ...]) -> str:

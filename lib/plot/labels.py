@@ -47,7 +47,9 @@ def renderer() -> RendererAgg:
 
 
 def wrapped(text: str, room: int, points: float) -> list[str]:
-    """Break a text between words so that lines fit the room where words allow it."""
+    """Break a text between words so that lines fit the room where words allow it; its own breaks stay."""
+    if "\n" in text:
+        return [line for part in text.split("\n") for line in wrapped(part, room, points)]
     lines: list[str] = []
     for word in text.split():
         if lines and extent(f"{lines[-1]} {word}", points)[0] <= room:

@@ -6,13 +6,13 @@ edition's own file, who imports `show` on the published numbers and on the rows 
 that concern it. Image folders of the user's own aren't looked into.
 """
 
-import csv
 import hashlib
 import json
 import sys
 from functools import cache
 from pathlib import Path
 
+from ..files import records
 from .files import read_json
 from .imports import needed
 from .plan import Job
@@ -44,22 +44,16 @@ def data(root: Path, job: Job, files: list[Path]) -> list[str]:
 
 def _rows(root: Path, job: Job) -> list[str]:
     """Return the register's rows of this notebook, without their state (planned or written)."""
-    path = root / "data/exhibits.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = records(root / "data/exhibits.csv")
     own = [r for r in rows if f"{r['paper']}/{r['notebook']}" == job.name]
     return [json.dumps({k: v for k, v in r.items() if k != "state"}, sort_keys=True) for r in own]
 
 
 def _claims(root: Path, job: Job) -> list[str]:
     """Return the claims of the ledger that this notebook names."""
-    import yaml
-
-    path, text = root / "data/claims.yaml", job.source.read_text(encoding="utf-8")
-    claims = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return [json.dumps(c, sort_keys=True, default=str) for c in claims or [] if c["id"] in text]
+    text = job.source.read_text(encoding="utf-8")
+    claims = records(root / "data/claims.yaml")
+    return [json.dumps(c, sort_keys=True, default=str) for c in claims if c["id"] in text]
 
 
 def key(root: Path, job: Job) -> str:

@@ -49,11 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     base = Path(options.root).resolve() if options.root else ROOT
     try:
         return COMMANDS[options.command](base, options)
-    except Refused as reason:
+    except (Refused, OSError) as reason:  # OSError: a full disk, a folder that can't be written
         print(f"sightglass: {reason}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, a folder that can't be written
-        print(f"sightglass: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the next run goes on from here", file=sys.stderr)
@@ -93,9 +90,10 @@ def _serve(base: Path, options: argparse.Namespace) -> int:
 
 def _list(base: Path, options: argparse.Namespace) -> int:
     """Print every notebook with its state."""
+    from .. import editions
     from . import cache, plan
 
-    print(f"editions: {', '.join(plan.shipped(base))}, or a YAML file of yours\n")
+    print(f"editions: {', '.join(editions.available(base / 'data'))}, or a YAML file of yours\n")
     jobs = plan.plan(base, options.edition, [], [])
     width = max((len(j.name) for j in jobs), default=0)
     for job in jobs:
@@ -109,11 +107,10 @@ def _list(base: Path, options: argparse.Namespace) -> int:
 
 def _doctor(base: Path, options: argparse.Namespace) -> int:
     """Print every need of an edition; the status is 1 when one is missing."""
+    from .. import editions
     from . import plan
 
     edition = plan.find_edition(base, options.edition)
-    from .. import editions
-
     try:
         rows = editions.doctor(edition.value)
     except (ValueError, OSError) as error:

@@ -1,10 +1,12 @@
-"""Where the press finds and keeps things, and how it writes them whole or not at all."""
+"""Where the press keeps its records, and how it puts files and folders in place."""
 
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
+
+from ..files import write
 
 
 class Refused(Exception):
@@ -16,14 +18,6 @@ def inside(run: Path) -> Path:
     return run / ".press"
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text file through a temporary name, so that a kill never leaves half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def read_json(path: Path) -> Any:
     """Read a JSON file, or return None when it isn't there or isn't whole."""
     try:
@@ -33,14 +27,10 @@ def read_json(path: Path) -> Any:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file through a temporary name, unless the target already holds the same bytes."""
+    """Copy a file, unless the target already holds the same bytes."""
     content = source.read_bytes()
-    if target.is_file() and target.read_bytes() == content:
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, target)
+    if not (target.is_file() and target.read_bytes() == content):
+        write(target, content)
 
 
 def swap(fresh: Path, place: Path) -> None:

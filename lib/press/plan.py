@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import editions
 from ..names import unknown
 from .files import Refused, inside
 
@@ -48,35 +49,17 @@ def notebooks(root: Path) -> dict[str, Path]:
     return {p.relative_to(book).with_suffix("").as_posix(): p for p in found}
 
 
-def shipped(root: Path) -> dict[str, Path]:
-    """Map the names of the editions that come with the book to their files."""
-    return {p.stem: p for p in sorted((root / "data/editions").glob("*.yaml"))}
-
-
 def find_edition(root: Path, text: str) -> Edition:
-    """Find an edition by its name or by the path of a YAML file."""
-    known = shipped(root)
+    """Find an edition by its name or by the path of a YAML file, which mustn't have a mistake in it."""
+    known = editions.available(root / "data")
     if text in known:
         return Edition(text, text, known[text])
-    path = Path(text).expanduser()
-    if path.suffix not in (".yaml", ".yml"):
-        raise Refused(unknown("edition", text, known))
-    if not path.is_file():
-        raise Refused(f"no edition file at {text}; name a file that exists, or one of {', '.join(known)}")
-    path = path.resolve()
-    _readable(path)
-    mark = "" if path.stem not in known else "-" + hashlib.sha256(str(path).encode()).hexdigest()[:6]
-    return Edition(path.stem + mark, str(path), path)
-
-
-def _readable(path: Path) -> None:
-    """Refuse an edition file that has a mistake in it."""
-    from .. import editions
-
     try:
-        editions.read(path)
+        path = editions.read(text).file
     except (ValueError, OSError) as error:
         raise Refused(error) from error
+    mark = "" if path.stem not in known else "-" + hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    return Edition(path.stem + mark, str(path), path)
 
 
 def choose(names: Iterable[str], parts: list[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Write the page of results: claims, exhibits, times and versions, all taken from the run."""
 
-import csv
 import platform
 import re
 from collections.abc import Iterable
@@ -8,6 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .. import tables
+from ..files import records
+from ..show import VERDICTS
 from . import cache
 from .files import inside, read_json
 from .plan import Job
@@ -19,7 +21,6 @@ PAPERS = {
     "linear": "Linear Explanations",
     "ierf": "iERF",
 }
-WORDS = {True: "held", False: "not held", None: "not tested"}
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scikit-learn", "matplotlib", "jupyter-book")
 LABEL = re.compile(r":name: (\S+)")
 
@@ -61,27 +62,10 @@ def claims(root: Path, jobs: list[Job]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def records(path: Path) -> Rows:
-    """Read a CSV or YAML file of records; an absent one has none."""
-    import yaml
-
-    if not path.is_file():
-        return []
-    if path.suffix == ".yaml":
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def table(header: list[str], rows: Iterable[list[Any]]) -> str:
-    """Write a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_cell(x) for x in line) + " |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    """Write one cell on one line."""
-    return " ".join(str(value).split()).replace("|", "\\|")
+    """Write a Markdown table, each cell on one line."""
+    lines = [[" ".join(str(value).split()) for value in row] for row in rows]
+    return tables.markdown(tables.Text(header, lines, [False] * len(header), []))
 
 
 def folded(title: str, body: str) -> str:
@@ -107,7 +91,7 @@ def _claims(root: Path, ledger: dict[str, dict[str, Any]], shown: dict[str, str]
     listed = records(root / "data/claims.yaml")
     if not listed:
         return []
-    state = {c["id"]: WORDS[ledger.get(c["id"], {}).get("holds")] for c in listed}
+    state = {c["id"]: VERDICTS[ledger.get(c["id"], {}).get("holds")] for c in listed}
     blocks = ["## Claims", _counts(listed, state)]
     for paper in _papers(listed):
         own = [c for c in listed if c["paper"] == paper]
@@ -125,8 +109,8 @@ def _counts(listed: Rows, state: dict[str, str]) -> str:
     rows = []
     for paper in _papers(listed):
         own = [state[c["id"]] for c in listed if c["paper"] == paper]
-        rows.append([PAPERS[paper], *(own.count(w) for w in WORDS.values())])
-    return table(["paper", *WORDS.values()], rows)
+        rows.append([PAPERS[paper], *(own.count(w) for w in VERDICTS.values())])
+    return table(["paper", *VERDICTS.values()], rows)
 
 
 def _claim_row(claim: dict, state: dict[str, str], ledger: dict, shown: dict[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -33,12 +34,13 @@ def execute(job: Job, report: Report, *, key: str, force: bool = False) -> None:
     except Timeout:
         report(state="waiting")
         lock.acquire()
-    with lock:
+    try:
         if cache.fresh(job, key) and not force:
             report(state="kept")
-            return
-        job.keep(".json").unlink(missing_ok=True)
-        _run(job, report, key)
+        else:
+            job.keep(".json").unlink(missing_ok=True)
+            _run(job, report, key)
+    finally:
         lock.release()
 
 
@@ -129,18 +131,15 @@ def _end_with_press(jobs: SimpleQueue) -> None:
     os._exit(0)
 
 
-def unpack(message: dict) -> Job:
-    """Rebuild a job from its message."""
-    edition = Edition(message["edition"], message["edition_value"], Path(message["edition_file"]))
-    return Job(message["name"], Path(message["source"]), Path(message["run"]), edition, message["parameters"])
-
-
 def pack(job: Job, key: str, force: bool) -> str:
     """Write a job as one line of JSON."""
-    edition = {"edition": job.edition.name, "edition_value": job.edition.value}
-    paths = {"source": str(job.source), "run": str(job.run), "edition_file": str(job.edition.file)}
-    rest = {"name": job.name, "parameters": job.parameters, "key": key, "force": force}
-    return json.dumps({**edition, **paths, **rest}, default=str)
+    return json.dumps({"job": asdict(job), "key": key, "force": force}, default=str)
+
+
+def unpack(job: dict) -> Job:
+    """Rebuild a job from its message, in which paths are texts."""
+    edition = Edition(**{**job["edition"], "file": Path(job["edition"]["file"])})
+    return Job(**{**job, "source": Path(job["source"]), "run": Path(job["run"]), "edition": edition})
 
 
 def main() -> None:
@@ -151,7 +150,7 @@ def main() -> None:
     threading.Thread(target=_end_with_press, args=(jobs,), daemon=True).start()
     while True:
         message = jobs.get()
-        job = unpack(message)
+        job = unpack(message["job"])
 
         def report(**facts: Any) -> None:
             answers.write(json.dumps(facts) + "\n")

@@ -7,10 +7,12 @@ once, the network is frozen, and all targets and seeds are one batch. See `book/
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..names import unknown
 from ..relevance import RELEVANCE
 from ..zoo import denormalise, normalise
 from ..zoo.taps import record, taps
@@ -31,13 +33,35 @@ PAPER_EXCEPTIONS = {
 Quantiles = dict[str, Tensor]
 
 
+class Sorted(torch.autograd.Function):
+    """Sort the last axis; on a CPU numpy's vectorised argsort takes a fifth of the time of torch's sort."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        order = x.argsort(-1) if x.device.type != "cpu" else torch.from_numpy(np.argsort(x.detach().numpy(), -1))
+        ctx.save_for_backward(order)
+        return x.gather(-1, order)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        (order,) = ctx.saved_tensors
+        return torch.empty_like(gradient).scatter_(-1, order, gradient)
+
+
+def sorted_values(x: Tensor) -> Tensor:
+    """Sort the positions of each channel of (n, c, p)."""
+    return Sorted.apply(x)
+
+
 def sort_matching(activations: Tensor, quantiles: Tensor) -> Tensor:
     """Return each image's mean squared distance between sorted activations (n, c, p) and target quantiles (n, c, p)."""
-    return (activations.sort(-1).values - quantiles).square().mean((1, 2))
+    return (sorted_values(activations) - quantiles).square().mean((1, 2))
 
 
 def features(model: nn.Module, x: Tensor, target: Tensor, taps: Sequence[str], relevance: str | None) -> Quantiles:
     """Return what is matched at each tap: activations, or activations times relevance scaled to 0..1 per channel."""
+    if relevance is not None and relevance not in RELEVANCE:
+        raise KeyError(unknown("relevance", relevance, RELEVANCE))
     with record(model, taps) as activations:
         model(x)
     if relevance is None:
@@ -72,7 +96,7 @@ def reference_quantiles(
         wanted = torch.full((len(images),), int(target[k])) if target is not None else None
         matched = features(model, normalise(model, images), wanted, taps, relevance)
         for tap in taps:
-            found[tap].append(matched[tap].sort(-1).values.mean(0))
+            found[tap].append(sorted_values(matched[tap]).mean(0))
     return {tap: torch.stack(values) for tap, values in found.items()}
 
 
@@ -128,11 +152,10 @@ def matching_loss(activations: Quantiles, quantiles: Quantiles, weights: dict[st
 def settings(model: nn.Module, preset: str, options: dict) -> dict:
     """Return a preset's settings for a network with the caller's options in place; unknown names are refused."""
     if preset not in PRESETS:
-        raise KeyError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
-    known = sorted(PRESETS[preset])
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise TypeError(f"vital has no option {unknown[0]!r}; it has {', '.join(known)}")
+        raise KeyError(unknown("preset", preset, PRESETS))
+    for option in options:
+        if option not in PRESETS[preset]:
+            raise TypeError(unknown("option of vital", option, PRESETS[preset]))
     name = type(model).__name__
     patch = getattr(getattr(model, "patch_embed", None), "patch_size", [""])[0]
     special = PAPER_EXCEPTIONS.get(f"{name} {patch}".strip(), {}) if preset == "paper" else {}

@@ -5,12 +5,13 @@ The explainer, the simulator and the CLIP-like network of the world; trained by 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..names import unknown
 
 LONGEST = 32
 
@@ -62,6 +63,7 @@ class ImageText(nn.Module):
 
 
 def _transformer(width: int, depth: int) -> nn.Module:
+    """Build the layers that let words look at each other."""
     layer = nn.TransformerEncoderLayer(
         width, 4, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
@@ -91,8 +93,7 @@ def tokenise(phrases: Sequence[str], words: Sequence[str]) -> Tensor:
 
 
 def _number_of(word: str, number: dict[str, int], phrase: str) -> int:
+    """Look up a word of a phrase."""
     if word not in number:
-        near = difflib.get_close_matches(word, number, 3, 0.6)
-        hint = f"; nearest known words: {', '.join(near)}" if near else f"; it knows {len(number)} words"
-        raise ValueError(f"this text tower never learned the word {word!r} of {phrase!r}{hint}")
+        raise ValueError(f"the network never learned a word of {phrase!r}: {unknown('word', word, number)}")
     return number[word]

@@ -50,6 +50,7 @@ def _head(net: nn.Module) -> str:
 
 
 def _blocks(net: nn.Module) -> list[str]:
+    """Return the paths of the blocks: as the tables say, or the parts that hold convolutions."""
     modules, paths = dict(net.named_modules()), block_paths(net)
     if paths and all(path in modules for path in paths):
         return paths
@@ -90,6 +91,7 @@ def channels_last(modules: dict[str, nn.Module], path: str) -> bool:
 
 
 def _above(path: str) -> list[str]:
+    """Return the paths of all modules that hold this one, the outermost first."""
     parts = path.split(".")
     return [".".join(parts[:i]) for i in range(1, len(parts))]
 

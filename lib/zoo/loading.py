@@ -26,14 +26,14 @@ def load(name: str, *, architecture: str = "", arguments: dict | None = None, bu
     if architecture:
         path = existing(name)
         return fill(from_timm(architecture, arguments, pretrained=False), read_tensors(path), path)
-    if is_path(name):
+    if is_path(name) or Path(name).is_dir():
         return from_path(existing(name), arguments)
     return from_timm(name, arguments, pretrained=True)
 
 
 def is_path(name: str) -> bool:
     """Tell a path from a timm name or hub id."""
-    return name.startswith((".", "/", "~")) or name.endswith(FILES) or Path(name).is_dir()
+    return name.startswith((".", "/", "~")) or name.endswith(FILES)
 
 
 def existing(name: str) -> Path:
