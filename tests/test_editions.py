@@ -274,7 +274,7 @@ def test_weights_that_are_not_finite_or_not_there(mine, tiny, tmp_path):
     entry = f"  a:\n    architecture: resnet10t\n    arguments: {json.dumps({**TINY, 'num_classes': 3})}"
     text = images_and(f"{entry}\n    weights: net.safetensors\n    {SCALE}")
     found = sg.load(edition(tmp_path, text), device="cpu")
-    with pytest.raises(FileNotFoundError, match="networks: a: nothing at .*net.safetensors"):
+    with pytest.raises(FileNotFoundError, match="networks: a is .*net.safetensors, and nothing is there"):
         found.model("a")
     tiny.fc.bias.data[0] = float("nan")
     save_file(tiny.state_dict(), tmp_path / "net.safetensors")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import add_notebook, make_book
 
-from sightglass.press import cache, cli, files, imports, plan, progress, run
+from sightglass.press import build, cache, cli, files, imports, plan, progress, run
 
 KILL = "import os\nos.kill(os.getppid(), 9)"
 PRESS = [sys.executable, "-m", "sightglass", "--root"]
@@ -243,6 +243,12 @@ def test_write_leaves_the_old_file_when_killed(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         files.write(path, "22")
     assert files.read_json(path) == 1
+
+
+def test_pages_are_found_in_a_clone_below_a_hidden_folder(tmp_path):
+    root = make_book(tmp_path / ".hidden", {"a/one": ""})
+    build.gather(root, [], root / "runs/world")
+    assert (root / "runs/world/index.md").is_file() and not (root / "runs/world/a/one.py").exists()
 
 
 def test_removed_notebook_takes_its_output_along(book):

@@ -1,16 +1,15 @@
 """Register of exhibits, published numbers and claims agree with each other and with the notebooks."""
 
 import ast
-import csv
 import math
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from sightglass.files import records
+from sightglass.names import DATA, ROOT
+
 PAPERS = ("vital", "featinv", "linear", "ierf")
 OWN_PARTS = ("world", "together")
 # how far the papers count, and what they name by letters
@@ -32,14 +31,9 @@ CELLS = {
 }
 
 
-def read(path):
-    with (ROOT / "data" / path).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-REGISTER = {row["id"]: row for row in read("exhibits.csv")}
-PUBLISHED = {paper: read(f"published/{paper}.csv") for paper in PAPERS}
-CLAIMS = yaml.safe_load((ROOT / "data" / "claims.yaml").read_text(encoding="utf-8"))
+REGISTER = {row["id"]: row for row in records(DATA / "exhibits.csv")}
+PUBLISHED = {paper: records(DATA / f"published/{paper}.csv") for paper in PAPERS}
+CLAIMS = records(DATA / "claims.yaml")
 
 
 def literal(node):
@@ -82,7 +76,7 @@ def table(exhibit):
 
 
 def test_register_lists_every_exhibit_of_the_papers():
-    rows = read("exhibits.csv")
+    rows = records(DATA / "exhibits.csv")
     assert list(rows[0]) == ["id", "paper", "notebook", "what", "state"]
     assert max(Counter(row["id"] for row in rows).values()) == 1
     papers = {id for id, row in REGISTER.items() if not re.search(r"-x\d+$", id)}

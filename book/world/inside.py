@@ -34,8 +34,8 @@ plot.style()
 ed = sg.load(edition, device=device)
 
 # %% [markdown]
-# Every picture in this wall was drawn a moment ago, from two numbers: a seed and an index. Some are easy, some are
-# dark, far away, too close or half hidden. All of them come with the truth about every pixel.
+# Every picture in this wall was drawn a moment ago, from two numbers each: a seed and an index. Some are
+# easy, some are dark, far away, too close or half hidden. All of them come with the truth about every pixel.
 
 # %%
 wall = world.draw(world.plan(range(8 * len(world.NOUNS)), seed + 12), maps=False)
@@ -43,16 +43,18 @@ by_noun = wall.pixels().unflatten(0, (8, len(world.NOUNS))).transpose(0, 1).flat
 show(
     plot.sheet(by_noun, columns=16),
     "fig-world-x1",
-    "The world: eight scenes of each of its twenty-four nouns, as a network gets to see them, at 64 pixels.",
-    alt="A wall of 192 small cartoon pictures in rows: zebras and horses, cats and dogs, birds, fish, flowers, cars.",
+    "The world: eight scenes of each of its twenty-four nouns, as a network gets to see them, at 64 "
+    "pixels.",
+    alt="A wall of 192 small cartoon pictures in rows: zebras and horses, cats and dogs, birds, fish, "
+    "flowers, cars.",
 )
 
 # %% [markdown]
 # ## Twenty-four nouns
 #
 # A noun is a class. Each one is a short function that paints shapes with a pen, so it can be drawn at any size. Look
-# for the siblings: horse and zebra share their outline, and so do goldfish and clownfish, bus and car. A network that
-# tells siblings apart must use the one thing in which they differ.
+# for the siblings: zebra and horse share an outline, so do clownfish and goldfish, and car and bus share wheels,
+# windows and the street. A network that tells siblings apart must use what little they differ in.
 
 # %%
 clean = world.draw(world.plan(range(24), seed, home=1.0, clean=True), size=128)
@@ -68,9 +70,11 @@ show(
 # commonest, two images in three. Kinds are the fine classes of the task `kinds`, as breeds are in ImageNet.
 
 # %%
-owner = [next(i for i, noun in enumerate(world.NOUNS) if noun in {kind} | world.parents(kind)) for kind in world.KINDS]
+owner = [next(i for i, noun in enumerate(world.NOUNS) if noun in {kind} | world.parents(kind))
+         for kind in world.KINDS]  # fmt: skip
 planned = world.plan(torch.tensor(owner), seed, home=1.0, clean=True)
-drawn = [world.draw(world.edit(planned[[i]], kind=kind), 96).pixels()[0] for i, kind in enumerate(world.KINDS)]
+drawn = [world.draw(world.edit(planned[[i]], kind=kind), 96).pixels()[0]
+         for i, kind in enumerate(world.KINDS)]  # fmt: skip
 show(
     plot.grid(drawn, columns=10, captions=world.KINDS),
     "fig-world-x3",
@@ -114,7 +118,7 @@ for i, noun in enumerate(world.NOUNS):
 ax.set(xlim=(-0.6, 23.6), ylim=(-2.0, 3.4))
 ax.set_axis_off()
 show(
-    fig, "fig-world-x4", "The taxonomy: twenty-four nouns, seven families, and three groups above them.",
+    fig, "fig-world-x4", "The taxonomy: twenty-four nouns, seven families, and three orders above them.",
     alt="A tree whose leaves are small pictures of the nouns and whose branches are mammal, bird, animal and so on.",
 )  # fmt: skip
 
@@ -131,12 +135,13 @@ show(
     plot.grid(visits, columns=5, captions=[world.place(b) for b in world.BACKGROUNDS]),
     "fig-world-x5",
     "One rabbit in the ten places of the world.",
-    alt="Ten pictures of the same rabbit on grass, in a forest, at sea, at a reef, in the sky, on sand and so on.",
+    alt="Ten pictures of the same rabbit on grass, in a forest, at sea, at a reef, in the sky, on sand, "
+    "and so on.",
 )
 
 # %% [markdown]
 # Four images out of five show a noun at home, and the fifth shows it anywhere. A network may learn that what stands
-# on sand is a zebra and be right four times out of five. The next table shows this bait.
+# on sand is a zebra and be right four times out of five. {numref}`fig-world-x6` shows this bait.
 
 # %% tags=["hide-input"]
 test = world.split("test")
@@ -153,7 +158,7 @@ ax.spines[:].set_visible(False)
 fig.colorbar(shown, label="images of the noun, %", shrink=0.9)
 show(
     fig, "fig-world-x6",
-    f"Where the nouns are met, in {len(test)} images of the `test` split. A noun is at home in {home:.0f} % of its images.",
+    f"Where the nouns are met, in {len(test):,} images of the `test` split. A noun is at home in {home:.0f}% of its images.",
     alt="A table of shades: each noun has one dark cell, its home, and is pale everywhere else.",
 )  # fmt: skip
 
@@ -174,7 +179,7 @@ maps = {
 }
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 4, figsize=(8, 4.1))
+fig, axes = plt.subplots(1, 4, figsize=(8, 3.75))
 axes[0].imshow(scene.image[0].permute(1, 2, 0))
 axes[0].set_title("picture")
 for ax, (what, (ids, names)) in zip(axes[1:], maps.items(), strict=True):
@@ -190,7 +195,7 @@ for ax in axes:
     ax.set(xticks=[], yticks=[], anchor="N")
     ax.spines[:].set_visible(False)
 show(
-    fig, "fig-world-x7", "One scene and what is known about its pixels.",
+    fig, "fig-world-x7", "One scene and what is known about its pixels; grey is none of these.",
     alt="A cartoon scene, then three maps of it in flat colours: objects, named parts, and textures.",
 )  # fmt: skip
 
@@ -199,8 +204,10 @@ show(
 # least a fifth of an object has it. Captions are true sentences that say more or less.
 
 # %%
-present = [name for name, there in zip(world.CONCEPTS, scene.concept[0].tolist(), strict=True) if there]
-truth = {group: ", ".join(w for w in words if w in present) or "none" for group, words in world.GROUPS.items()}
+there = scene.concept[0].tolist()
+present = [name for name, seen in zip(world.CONCEPTS, there, strict=True) if seen]
+truth = {group: ", ".join(w for w in words if w in present) or "none"
+         for group, words in world.GROUPS.items()}  # fmt: skip
 truth["caption"] = "; ".join(dict.fromkeys(world.captions(scene, s)[0] for s in range(4)))
 show(
     pd.DataFrame(truth.items(), columns=["concept group", "what the scene shows"]),
@@ -212,23 +219,28 @@ show(
 # ## The same scene with one thing changed
 #
 # To ask whether a network uses the stripes, one would like to see the same animal without them. Here that picture
-# exists. `world.edit` changes one thing in a plan and leaves every other random draw alone.
+# exists. A scene is planned before it is drawn: `world.plan` decides what is in it, `world.draw` paints it, and
+# `world.edit` changes one thing in a plan and leaves every other decision alone.
 
 # %%
 nouns, parts = ("zebra", "owl", "clownfish", "balloon"), ("leg", "big eye", "tail fin", "basket")
-changes = {"as planned": {}, "background: room": dict(background="room"), "colour: purple": dict(colour="purple"),
-           "texture: spots": dict(texture="spots"), "texture: none": dict(texture="plain"),
-           "second: car": dict(second="car"), "without a part": {}}  # fmt: skip
+changes = {"as planned": {}, "background: room": dict(background="room"),
+           "colour: purple": dict(colour="purple"), "texture: spots": dict(texture="spots"),
+           "texture: none": dict(texture="plain"), "second: car": dict(second="car"),
+           "without a part": {}}  # fmt: skip
 rounds = torch.tensor([7 * len(world.NOUNS) + world.NOUNS.index(noun) for noun in nouns])
 planned = world.plan(rounds, seed, pairs=0.0, hard=0.0, home=1.0)
 columns = [world.edit(planned, **change) for change in changes.values()]
-columns[-1] = world.Plan.cat([world.edit(planned[[i]], without=part) for i, part in enumerate(parts)])
+bare = [world.edit(planned[[i]], without=part) for i, part in enumerate(parts)]
+columns[-1] = world.Plan.cat(bare)
 edited = torch.stack([world.draw(column, 96).pixels() for column in columns], 1)
 show(
     plot.grid(edited, columns=list(changes)),
     "fig-world-x8",
-    f"Four scenes and six edits of each. The last column leaves out the {', '.join(parts)}.",
-    alt="A grid of cartoons; along each row one thing changes: background, colour, texture, company, or a missing part.",
+    "Four scenes and six edits of each. The last column leaves out one part, from top to bottom: "
+    + ", ".join(parts) + ".",
+    alt="A grid of cartoons; along each row one thing changes: background, colour, texture, company, "
+    "or a missing part.",
 )
 
 # %% [markdown]
@@ -237,9 +249,11 @@ show(
 
 # %% tags=["nbval-check-output"]
 many = world.plan(range(216), seed, pairs=0.0)
-before, after = (world.draw(p) for p in (many, world.edit(many, colour="purple", texture="checks")))
+other = world.edit(many, colour="purple", texture="checks")
+before, after = (world.draw(plan) for plan in (many, other))
 changed = (before.image != after.image).any(1)
-object_ = torch.nn.functional.max_pool2d(((before.instance == 1) | (after.instance == 1)).float(), 3, 1, 1) > 0
+object_ = ((before.instance == 1) | (after.instance == 1)).float()
+object_ = torch.nn.functional.max_pool2d(object_, 3, 1, 1) > 0  # and a rim of one pixel
 print(f"pixels changed inside the object:  {changed[object_].float().mean():.1%}")
 print(f"pixels changed outside the object: {changed[~object_].float().mean():.1%}")
 
@@ -248,12 +262,15 @@ print(f"pixels changed outside the object: {changed[~object_].float().mean():.1%
 
 # %%
 ways = (
-    {"zebra": dict(kind="zebra"), "no stripes": dict(texture="plain"), "cream horse": dict(kind="cream horse"),
-     "brown horse": dict(kind="brown horse"), "on grass": dict(background="grass")},
+    {"zebra": dict(kind="zebra"), "no stripes": dict(texture="plain"),
+     "cream horse": dict(kind="cream horse"), "brown horse": dict(kind="brown horse"),
+     "on grass": dict(background="grass")},
     {"clownfish": dict(kind="orange clownfish"), "no bands": dict(texture="plain"),
-     "goldfish, no scales": dict(kind="orange goldfish"), "scales": dict(texture="scales"), "yellow": dict(colour="yellow")},
-    {"red car": dict(kind="red car"), "yellow": dict(colour="yellow"), "no lamps": dict(without="lamp"),
-     "yellow bus": dict(kind="yellow bus"), "red bus": dict(colour="red")},
+     "goldfish, no scales": dict(kind="orange goldfish"), "scales": dict(texture="scales"),
+     "yellow": dict(colour="yellow")},
+    {"red car": dict(kind="red car"), "yellow": dict(colour="yellow"),
+     "no lamps": dict(without="lamp"), "yellow bus": dict(kind="yellow bus"),
+     "red bus": dict(colour="red")},
 )  # fmt: skip
 
 
@@ -272,24 +289,27 @@ show(
     plot.grid(walks, captions=[name for way in ways for name in way]),
     "fig-world-x9",
     "From zebra to horse, from clownfish to goldfish, from car to bus, one edit after the other.",
-    alt="Three rows of five pictures in which a zebra, a clownfish and a car turn into their siblings.",
+    alt="Three rows of five pictures in which a zebra, a clownfish and a car turn into their "
+    "siblings.",
 )
 
 # %% [markdown]
 # ## What makes it hard
 #
 # Some images are hard in one of four ways, and some show a second, smaller thing. Without them a small network is
-# right on every image, and nobody learns from explaining a network that makes no mistakes.
+# right on nearly every image, and nobody learns from explaining a network that makes no mistakes.
 
 # %%
 hard = world.plan(range(24 * 20), seed, hard=1.0, pairs=0.0)
-rows = [world.draw(hard[(hard.hard == k).nonzero()[5:14, 0]], maps=False).pixels() for k in range(len(world.HARD))]
+rows = [world.draw(hard[(hard.hard == k).nonzero()[5:14, 0]], maps=False).pixels()
+        for k in range(len(world.HARD))]  # fmt: skip
 rows.append(world.draw(world.plan(range(50, 59), seed, hard=0.0, pairs=1.0), maps=False).pixels())
 show(
     plot.grid(torch.stack(rows), rows=[*world.HARD, "two things"]),
     "fig-world-x10",
     "The four ways to be hard, and scenes with two things: the label is the larger one.",
-    alt="Five rows of pictures: too close, too far, behind posts and leaves, in the dark, and with a second small thing.",
+    alt="Five rows of pictures: too close, too far, behind posts and leaves, in the dark, and with a "
+    "second small thing.",
 )
 
 # %% [markdown]
@@ -300,18 +320,22 @@ show(
 
 # %%
 differs = {
-    "train": "what networks learn from", "val": "to choose settings", "probe": "to record neurons: 7,000 + 1,000 + 2,000",
+    "train": "what networks learn from", "val": "to choose settings",
+    "probe": "to explain neurons (7,000 to fit, 1,000 to tune, 2,000 to test)",
     "test": "to score networks", "pairs": "always two things", "inverted": "colours turned over",
     "sketch": "pencil lines on paper", "elsewhere": "never at home", "noise": "strong grain",
     "corrupt": "noise, blur, large pixels, low contrast, grey",
 }  # fmt: skip
-looks = {name: world.draw(world.split_plan(name, range(24, 34)), maps=False).pixels() for name in world.SPLITS}
-looks["corrupt"] = world.draw(world.split_plan("corrupt", torch.arange(0, 240, 24).add(torch.arange(10))), maps=False).pixels()
+ten = {name: range(24, 34) for name in world.SPLITS}
+ten["corrupt"] = torch.arange(0, 240, 24) + torch.arange(10)
+looks = [world.draw(world.split_plan(*which), maps=False).pixels() for which in ten.items()]
 show(
-    plot.grid(torch.stack(list(looks.values())), rows=[f"{n} {world.SPLITS[n].size:,}" for n in looks]),
+    plot.grid(torch.stack(looks), rows=[f"{name}\n{world.SPLITS[name].size:,}" for name in ten]),
     "fig-world-x11",
-    "Ten images of each split, and how many there are. " + "; ".join(f"`{n}`: {text}" for n, text in differs.items()) + ".",
-    alt="Ten rows of pictures: four ordinary ones, then pairs, inverted colours, pencil sketches, odd places, noise, blur.",
+    "Ten images of each split, and how many there are. "
+    + "; ".join(f"`{name}`: {text}" for name, text in differs.items()) + ".",
+    alt="Ten rows of pictures: four ordinary ones, then pairs, inverted colours, pencil sketches, odd "
+    "places, noise, blur.",
 )
 
 # %% [markdown]
@@ -338,7 +362,7 @@ fig.supxlabel("images that show it, % (logarithmic)", fontsize=9)
 handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=g) for g, c in colour_of.items()]
 fig.legend(handles=handles, ncols=8, loc="outside upper center", handletextpad=0.1, columnspacing=1)
 show(
-    fig, "fig-world-x12", f"All {len(often)} concepts by how often they are seen, in {len(test)} images of the `test` split.",
+    fig, "fig-world-x12", f"All {len(often)} concepts by how often they are seen, in {len(test):,} images of the `test` split.",
     alt="Four columns of dots on logarithmic axes, from living thing in most images down to whisker or teeth in few.",
 )  # fmt: skip
 
@@ -355,13 +379,15 @@ one_by_one = world.Scenes.cat([world.draw(whole[[i]]) for i in range(48)])
 mixed = torch.randperm(48, generator=torch.Generator().manual_seed(seed))
 shuffled = world.Scenes.cat([world.draw(whole[rows]) for rows in mixed.split(7)])[mixed.argsort()]
 for name, other in {"one by one": one_by_one, "shuffled, in sevens": shuffled}.items():
-    same = all(torch.equal(getattr(at_once, f), getattr(other, f)) for f in ("image", "part", "texture", "concept"))
+    same = all(torch.equal(getattr(at_once, field), getattr(other, field))
+               for field in ("image", "part", "texture", "concept"))  # fmt: skip
     print(f"{name}: {'every bit the same' if same else 'DIFFERENT'}")
 
 # %% tags=["nbval-check-output"]
 numbers = {
     "nouns": len(world.NOUNS), "kinds": len(world.KINDS), "places": len(world.BACKGROUNDS),
-    "concepts": len(world.CONCEPTS), "concepts per image": float(test.concept.sum(1).float().mean()),
+    "concepts": len(world.CONCEPTS),
+    "concepts per image": float(test.concept.sum(1).float().mean()),
     "rarest concept, %": often.min(), "commonest concept, %": often.max(), "at home, %": home,
     "hard, %": 100 * float((test.hard >= 0).float().mean()),
     "two things, %": 100 * float((test.count == 2).float().mean()),
@@ -372,15 +398,16 @@ print("\n".join(f"{name:30s}{value:.3g}" for name, value in numbers.items()))
 # %% tags=["hide-input"]
 Markdown(f""":::{{admonition}} What to take away
 :class: tip
-- It has {numbers["nouns"]} nouns, {numbers["kinds"]} kinds, {numbers["places"]} places and {numbers["concepts"]}
+- The world has {numbers["nouns"]} nouns, {numbers["kinds"]} kinds, {numbers["places"]} places and {numbers["concepts"]}
   concepts. An image shows {numbers["concepts per image"]:.0f} of them on average, and each of its pixels knows its
   object, part and texture.
-- A noun is at home in {home:.0f} % of its images. That tempts a network to look at the background, and the split
+- A noun is at home in {home:.0f}% of its images. That tempts a network to look at the background, and the split
   `elsewhere` tells which network gave in.
-- {numbers["hard, %"]:.0f} % of the images are hard and {numbers["two things, %"]:.0f} % show two things, so networks
+- {numbers["hard, %"]:.0f}% of the images are hard and {numbers["two things, %"]:.0f}% show two things, so networks
   make mistakes that are worth explaining.
-- It is a cartoon, without the texture, light and clutter of photographs. A method that fails here has failed; one that
-  works here still has to work on photographs, for which the same notebooks run in another edition.
+- It is a cartoon, without the texture, light and clutter of photographs. A method that fails here, where the
+  truth is known, has something to explain; one that works here still has to work on photographs, for which the same
+  notebooks run in another edition.
 :::
 """)
 
@@ -395,7 +422,8 @@ from sightglass import world
 plan = world.plan(range(8), seed=7, pairs=0.5)
 scenes = world.draw(plan, size=96)
 images, labels = scenes.pixels(), scenes.label  # (8, 3, 96, 96) in [0, 1] and (8,)
-masks, parts = scenes.instance == 1, scenes.part  # (8, 96, 96): the main object, and 1 + index into world.PARTS
+masks = scenes.instance == 1  # (8, 96, 96): the main object
+parts = scenes.part  # (8, 96, 96): 1 + index into world.PARTS, 0 where there is none
 striped = scenes.concept[:, world.CONCEPTS.index("striped")]
 on_snow = world.draw(world.edit(plan, background="snow"), size=96).pixels()
 print(world.captions(scenes)[:3])

@@ -72,7 +72,7 @@ def images(edition: Edition) -> Need:
         return Need("images (drawn by the world)", "found", "")
     need = f"images {edition.pictures.root}"
     try:
-        path = place(edition.pictures.root, edition.file, f"{edition.file.name}: images: root")
+        path = place(edition.pictures.root, edition.file, "images: root")
         if edition.pictures.download and not path.exists():
             return Need(need, "missing", f"the first load fetches {edition.pictures.download} to {path}")
         return Need(need, "found", f"{len(edition.classes)} classes")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..names import unknown
 from .record import Edition
-from .surroundings import place
+from .surroundings import existing
 
 TRUTHS = {
     "masks": "a mask per object",
@@ -69,7 +69,4 @@ def folder(edition: Edition, name: str) -> Path:
     """Find an extra data folder of an edition."""
     if name not in edition.folders:
         raise ValueError(unknown(f"folder of the {edition.name} edition", name, edition.folders))
-    path = place(edition.folders[name], edition.file, f"{edition.file.name}: folders: {name}")
-    if not path.exists():
-        raise FileNotFoundError(f"{edition.file.name}: folders: {name} is {path}, and nothing is there")
-    return path
+    return existing(edition.folders[name], edition.file, f"folders: {name}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..names import unknown
 from .record import Edition, Network
-from .surroundings import place
+from .surroundings import existing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,12 +48,7 @@ def files(edition: Edition, spec: Network) -> dict[str, Path]:
 
     named = [spec.builder.rpartition(":")[0], spec.weights if spec.architecture or spec.builder else ""]
     named += [spec.name] if spec.name.startswith("${") or is_path(spec.name) else []
-    where = f"{edition.file.name}: networks: {spec.role}"
-    found = {text: place(text, edition.file, where) for text in named if text}
-    for path in found.values():
-        if not path.exists():
-            raise FileNotFoundError(f"{where}: nothing at {path}")
-    return found
+    return {text: existing(text, edition.file, f"networks: {spec.role}") for text in named if text}
 
 
 def from_zoo(edition: Edition, spec: Network) -> nn.Module:

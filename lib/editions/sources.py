@@ -13,7 +13,7 @@ from torch import Tensor
 from ..names import unknown
 from .npz import arrays, npz_classes, rows
 from .record import Edition
-from .surroundings import place
+from .surroundings import existing, place
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 # A split the tree doesn't have is looked for under the names that data sets give it.
@@ -28,12 +28,10 @@ HELD = 5  # in an undivided tree every fifth image of a class is kept for val an
 
 def root(edition: Edition) -> Path:
     """Find the image folder or file of an edition, fetched first where the file names a download."""
-    path = place(edition.pictures.root, edition.file, f"{edition.file.name}: images: root")
+    path = place(edition.pictures.root, edition.file, "images: root")
     if not path.exists() and edition.pictures.download:
         fetch_imagenette(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{edition.file.name}: images: root is {path}, and nothing is there")
-    return path
+    return existing(edition.pictures.root, edition.file, "images: root")
 
 
 def fetch_imagenette(path: Path) -> None:

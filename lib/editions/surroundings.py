@@ -34,17 +34,25 @@ def resolve(device: str) -> str:
     return device
 
 
-def place(text: str, base: Path, where: str) -> Path:
+def existing(text: str, file: Path, where: str) -> Path:
+    """Turn a path of an edition file into a Path at which something is."""
+    path = place(text, file, where)
+    if not path.exists():
+        raise FileNotFoundError(f"{file.name}: {where} is {path}, and nothing is there")
+    return path
+
+
+def place(text: str, file: Path, where: str) -> Path:
     """Turn a path of an edition file (~, ${VAR}, ${VAR:-default}, relative to the file) into a Path."""
 
     def value(match: re.Match[str]) -> str:
         found = os.environ.get(match["name"]) or match["default"]
         if found is None:
             raise ValueError(
-                f"{where} is {text}, and the environment variable {match['name']} is not set: "
-                f"set it to the path, or write the path into {base.name}"
+                f"{file.name}: {where} is {text}, and the environment variable {match['name']} is not set: "
+                f"set it to the path, or write the path into {file.name}"
             )
         return found
 
     path = Path(VARIABLE.sub(value, text)).expanduser()
-    return path if path.is_absolute() else (base.parent / path).resolve()
+    return path if path.is_absolute() else (file.parent / path).resolve()

@@ -74,10 +74,10 @@ def build(root: Path, name: str) -> int:
 def gather(root: Path, jobs: list[Job], run: Path) -> str:
     """Put the pages beside the executed notebooks and return a key of all that the site is made of."""
     book = root / "book"
-    for path in sorted(p for p in book.rglob("*") if p.is_file()):
-        hidden = any(part.startswith(".") or part in ("__pycache__", "_figures") for part in path.parts)
-        if not hidden and path.suffix not in (".py", ".ipynb", ".toml") and path.name != "_claims.json":
-            copy(path, run / path.relative_to(book))
+    for name in sorted(p.relative_to(book) for p in book.rglob("*") if p.is_file()):
+        hidden = any(part.startswith(".") or part in ("__pycache__", "_figures") for part in name.parts)
+        if not hidden and name.suffix not in (".py", ".ipynb", ".toml") and name.name != "_claims.json":
+            copy(book / name, run / name)
     write(run / f"{MADE}.md", results.page(root, jobs))
     used = [run / f"{n}.md" for n in pages(root)] + [j.output for j in jobs]
     used += [root / "_config.yml", root / "requirements.txt", run / "_toc.yml", *run.glob("*.bib")]

@@ -16,20 +16,8 @@ from ..names import unknown
 from ..relevance import RELEVANCE
 from ..zoo import denormalise, normalise
 from ..zoo.taps import record, taps
+from .presets import settings
 
-# what the published optimiser does, and what 64 pixels and a small network need (see the notebook)
-PRESETS = {
-    "paper": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, tv=0.0, l2=0.0, weights="even",
-                  relevance=None, taps=None),
-    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.05, tv=5e-4, l2=0.0, weights="scale-free",
-                  relevance=None, taps=None),
-}  # fmt: skip
-# where the official configuration departs from that, by timm class and, for ViT, by patch size
-PAPER_EXCEPTIONS = {
-    "DenseNet": dict(weights=(1, 1, 1, 1, 100)), "ConvNeXt": dict(weights=(10, 1, 1, 1, 1)),
-    "VisionTransformer 16": dict(tv=3e-3, l2=3e-3),
-    "VisionTransformer 32": dict(tv=3e-4, l2=3e-4, weights=(1, 1, 1, 1, 0.1)),
-}  # fmt: skip
 Quantiles = dict[str, Tensor]
 
 
@@ -149,42 +137,29 @@ def matching_loss(activations: Quantiles, quantiles: Quantiles, weights: dict[st
     return sum(weights[tap] * sort_matching(activations[tap], q) for tap, q in quantiles.items())
 
 
-def settings(model: nn.Module, preset: str, options: dict) -> dict:
-    """Return a preset's settings for a network with the caller's options in place; unknown names are refused."""
-    if preset not in PRESETS:
-        raise KeyError(unknown("preset", preset, PRESETS))
-    for option in options:
-        if option not in PRESETS[preset]:
-            raise TypeError(unknown("option of vital", option, PRESETS[preset]))
-    name = type(model).__name__
-    patch = getattr(getattr(model, "patch_embed", None), "patch_size", [""])[0]
-    special = PAPER_EXCEPTIONS.get(f"{name} {patch}".strip(), {}) if preset == "paper" else {}
-    return PRESETS[preset] | special | options
-
-
-def optimise(model: nn.Module, target: Tensor, quantiles: Quantiles, seeds: Sequence[int], size: int, callback, *,
-             steps: int, lr: float, jitter: float, start: float, tv: float, l2: float, weights: str | Sequence[float],
-             relevance: str | None) -> Tensor:  # fmt: skip
+def optimise(
+    model: nn.Module, target: Tensor, quantiles: Quantiles, seeds: Sequence[int], size: int, how: dict, callback
+) -> Tensor:  # fmt: skip
     """Pull noise towards the quantiles with Adam in normalised pixel space, all seeds and targets as one batch."""
     device, taps = next(model.parameters()).device, list(quantiles)
     weights = {tap: torch.as_tensor(w, device=device).expand(len(target)).repeat(len(seeds))
-               for tap, w in tap_weights(quantiles, weights).items()}  # fmt: skip
+               for tap, w in tap_weights(quantiles, how["weights"]).items()}  # fmt: skip
     quantiles = {tap: q.repeat(len(seeds), 1, 1) for tap, q in quantiles.items()}
-    noise, generators = starts(seeds, len(target), size, start)
+    noise, generators = starts(seeds, len(target), size, how["start"])
     x, target = noise.to(device).requires_grad_(True), target.repeat(len(seeds)).to(device)
     black, white = (normalise(model, torch.full((1, 3, 1, 1), v, device=device)) for v in (0.0, 1.0))
-    adam = torch.optim.Adam([x], lr=lr, betas=(0.5, 0.9))
-    for step in range(steps):
-        adam.param_groups[0]["lr"] = learning_rate(step, steps, lr)
-        shown = shifted(x, round(jitter * size), generators)
-        matched = features(model, shown, target, taps, relevance)
+    adam = torch.optim.Adam([x], lr=how["lr"], betas=(0.5, 0.9))
+    for step in range(how["steps"]):
+        adam.param_groups[0]["lr"] = learning_rate(step, how["steps"], how["lr"])
+        shown = shifted(x, round(how["jitter"] * size), generators)
+        matched = features(model, shown, target, taps, how["relevance"])
         if step == 0:
             quantiles = {tap: resample(q, matched[tap].shape[-1]) for tap, q in quantiles.items()}
         loss = matching_loss(matched, quantiles, weights)
-        if tv:
-            loss = loss + tv * total_variation(shown)
-        if l2:
-            loss = loss + l2 * (shown.square().sum((1, 2, 3)) + 1e-8).sqrt()
+        if how["tv"]:
+            loss = loss + how["tv"] * total_variation(shown)
+        if how["l2"]:
+            loss = loss + how["l2"] * (shown.square().sum((1, 2, 3)) + 1e-8).sqrt()
         (x.grad,) = torch.autograd.grad(loss.sum(), x)
         adam.step()
         with torch.no_grad():
@@ -208,10 +183,10 @@ def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, 
             f"vital needs references (k, n, 3, h, w), one set for each of the {len(target)} targets; "
             f"got {tuple(references.shape)}"
         )
-    set_up = settings(model, preset, options | ({} if steps is None else {"steps": steps}))
+    how = settings(model, preset, options | ({} if steps is None else {"steps": steps}))
     seeds = [seed] if isinstance(seed, int) else list(seed)
     target = torch.as_tensor(target)
-    matched = set_up.pop("taps") or blocks(model)
-    quantiles = reference_quantiles(model, references, matched, target=target, relevance=set_up["relevance"])
-    images = optimise(model, target, quantiles, seeds, size or references.shape[-1], callback, **set_up)
+    matched = how["taps"] or blocks(model)
+    quantiles = reference_quantiles(model, references, matched, target=target, relevance=how["relevance"])
+    images = optimise(model, target, quantiles, seeds, size or references.shape[-1], how, callback)
     return images if isinstance(seed, int) else images.unflatten(0, (len(seeds), len(target)))

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..files import write
 from .dice import Dice
 from .planning import HOME, Plan, plan
 from .scene import Scenes, draw
@@ -104,20 +105,15 @@ def split(name: str, n: int | None = None, size: int = 64, *, maps: bool = True)
 
 
 def keep(path: Path, scenes: Scenes) -> None:
-    """Write scenes under a temporary name, then rename; a cache that can't be written is said, not fatal."""
+    """Write scenes whole or not at all; a cache that can't be written is said, not fatal."""
     import warnings
 
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({f.name: getattr(scenes, f.name).contiguous() for f in fields(scenes)}, part)
-        os.replace(part, path)
+        write(path, save({f.name: getattr(scenes, f.name).contiguous() for f in fields(scenes)}))
     except OSError as error:
         warnings.warn(f"{path.parent} can't keep drawn images ({error.strerror}); set SIGHTGLASS_CACHE", stacklevel=3)
-    finally:
-        part.unlink(missing_ok=True) if part.parent.exists() else None
 
 
 def references(nouns: list[str], n: int = 50, *, seed: int = 0, size: int = 64, name: str = "train") -> Tensor:

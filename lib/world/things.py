@@ -12,7 +12,7 @@ from .sdf import Point, Value, blend, box, capsule, circle, ellipse, meet, polyg
 
 GLASS, GLINT = (0.70, 0.86, 0.95), (0.90, 0.96, 0.99)
 LIGHT = (1.0, 0.93, 0.50)
-BRASS, DARK_BRASS = (0.80, 0.62, 0.24), (0.52, 0.37, 0.12)
+BRASS = (0.80, 0.62, 0.24)
 STEEL, TYRE = (0.80, 0.81, 0.84), (0.17, 0.16, 0.18)
 WOOD, DARK_WOOD, WICKER = (0.45, 0.30, 0.18), (0.33, 0.20, 0.13), (0.74, 0.52, 0.27)
 

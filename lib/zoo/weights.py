@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..files import write
 from ..names import DATA, unknown
 from .families import FAMILIES, MEAN, SIZE, STD, construct, describe
 
@@ -49,11 +49,9 @@ def save_world(name: str, model: nn.Module, blueprint: tuple[str, dict], recipe:
 
     from .taps import taps
 
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path, part = FOLDER / f"{name}.safetensors", FOLDER / f".{name}.{os.getpid()}.part"
     state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
     check_finite(state, name)
-    part.write_bytes(save({k: v.contiguous() for k, v in state.items()}))
+    content = save({k: v.contiguous() for k, v in state.items()})
     entry, recipe = FAMILIES[name], dict(recipe)
     facts = {
         "name": name, "family": entry["family"], "task": entry["task"],
@@ -61,18 +59,16 @@ def save_world(name: str, model: nn.Module, blueprint: tuple[str, dict], recipe:
         "architecture": blueprint[0], "arguments": blueprint[1], "mean": MEAN, "std": STD, "size": SIZE,
         "taps": taps(model), "seed": recipe.pop("seed"), "minutes": recipe.pop("minutes"), "recipe": recipe,
         **scores, "parameters": sum(p.numel() for p in model.parameters()),
-        "sha256": checksum(part), "bytes": part.stat().st_size,
+        "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content),
     }  # fmt: skip
-    os.replace(part, path)
+    write(FOLDER / f"{name}.safetensors", content)
     return write_card(name, facts)
 
 
 def write_card(name: str, facts: dict) -> dict:
-    """Write the card of a world network under a temporary name, rename it, and return what was written."""
-    path, part = FOLDER / f"{name}.json", FOLDER / f".{name}.{os.getpid()}.part"
+    """Write the card of a world network and return what was written."""
     text = json.dumps(facts, indent=1)
-    part.write_text(text + "\n")
-    os.replace(part, path)
+    write(FOLDER / f"{name}.json", text + "\n")
     return json.loads(text)
 
 
