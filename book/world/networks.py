@@ -71,8 +71,8 @@ show(
 )
 
 # %% [markdown]
-# A test image looks like a training image. Images of the other splits don't, and there the networks get worse, each in
-# its own way; inverted colours and sketches are hardest. That is welcome: a network that fails is what a diagnosis
+# A test image looks like a training image. Images of the other splits don't, and on most of them the networks get worse,
+# each in its own way; inverted colours and sketches are hardest. That is welcome: a network that fails is what a diagnosis
 # needs.
 
 # %%
@@ -141,8 +141,8 @@ rows = [[scene.pixels()[0], *(plot.heat([strength(traces[name], b)])[0] for b in
 show(
     plot.grid(rows, rows=chosen, columns=["picture", *blocks]),
     "fig-world-x14",
-    "How strongly each position answers to one picture (the length of its vector of activations), at "
-    "five depths of each family. Each map has its own scale, yellow is its strongest position.",
+    "How strongly each position answers to one picture (the length of its vector of activations), "
+    "at five depths of each family. Each map has its own scale, yellow is its strongest position.",
     alt="A fish and heat maps of it: fine and sharp at block 1, coarse squares at block 5.",
 )
 
@@ -218,8 +218,8 @@ show(
     "fig-world-x16",
     f"The {len(surest)} mistakes of which {network} was surest. Below each picture: its answer and "
     "confidence, then what the picture is.",
-    alt="Small pictures that are dark, cropped, tiny or hidden, each with a wrong answer and the right "
-    "one.",
+    alt="Small pictures that are dark, cropped, tiny or hidden, each with a wrong answer and the "
+    "right one.",
 )
 
 # %% [markdown]
