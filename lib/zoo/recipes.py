@@ -19,7 +19,7 @@ RECIPES: dict[str, dict] = {
     "convnext_base": {"epochs": 8, "rate": 4e-3, "seed": 5},
     "vit_l_16": {"epochs": 8, "rate": 1.5e-3, "seed": 6},
     "vit_l_32": {"epochs": 12, "rate": 1.2e-3, "batch": 32, "seed": 7},
-    "vit_b_16": {"epochs": 6, "rate": 1.2e-3, "batch": 32, "seed": 8},
+    "vit_b_16": {"epochs": 8, "rate": 1.2e-3, "batch": 32, "seed": 8},
     "swinv2_base": {"epochs": 5, "rate": 1.5e-3, "batch": 32, "seed": 9},
     "explainer": {"images": (0, 12_000), "epochs": 8, "seed": 10, "loss": "sigmoid"},
     "simulator": {"images": (12_000, 24_000), "epochs": 7, "seed": 11, "loss": "sigmoid"},
