@@ -139,6 +139,7 @@ def test_paper_preset_knows_the_official_exceptions(network):
     assert settings(network, "paper", {})["weights"] == "even"
     vit = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=5, embed_dim=24, num_heads=2, patch_size=32)
     assert settings(vit, "paper", {})["weights"][-1] == 0.1 and settings(vit, "paper", {})["tv"] == 3e-4
+    assert settings(vit, "world", {})["lr"] < settings(network, "world", {})["lr"]
     assert settings(network, "paper", {"tv": 0.5})["tv"] == 0.5
 
 
