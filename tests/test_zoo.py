@@ -345,3 +345,20 @@ class TestShipped:
         assert abs(again["accuracy"] - share) < slack
         least = 0.6 if facts["task"] == "phrases" else 0.9
         assert least < share < 1
+
+
+def test_scoring_again_finds_the_same_and_keeps_the_weights(tmp_path, monkeypatch):
+    """Batch statistics instead of the stored ones would find other numbers."""
+    import shutil
+
+    from sightglass.zoo import train
+
+    if "resnet18" not in SHIPPED:
+        pytest.skip("no weights are shipped yet")
+    for path in weights.FOLDER.glob("resnet18.*"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(score, "SPLITS", ("test",))
+    before = weights.card("resnet18")
+    again = train.rescore("resnet18")
+    assert again["accuracy"] == {"test": before["accuracy"]["test"]} and again["sha256"] == before["sha256"]

@@ -41,10 +41,11 @@ def train(name: str, *, minutes: float | None = None, images: int | None = None,
 
 def rescore(name: str) -> dict:
     """Score shipped weights again, after the world's test splits have changed, and return the new card."""
+    from . import model
     from .score import scores
-    from .weights import card, load_world, write_card
+    from .weights import card, write_card
 
-    return write_card(name, card(name) | scores(load_world(name), name))
+    return write_card(name, card(name) | scores(model(f"world/{name}"), name))
 
 
 def training_scenes(recipe: dict):
