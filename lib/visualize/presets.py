@@ -20,7 +20,12 @@ EXCEPTIONS = {
         "VisionTransformer 16": dict(tv=3e-3, l2=3e-3),
         "VisionTransformer 32": dict(tv=3e-4, l2=3e-4, weights=(1, 1, 1, 1, 0.1)),
     },
-    "world": {"DenseNet": dict(tv=1e-3), "VisionTransformer": dict(steps=250, lr=0.3, tv=2e-3)},
+    "world": {
+        "DenseNet": dict(tv=1e-3),
+        "ConvNeXt": dict(tv=2e-4),
+        "VisionTransformer": dict(steps=250, lr=0.3, tv=2e-3),
+        "SwinTransformerV2": dict(steps=250, lr=0.3, tv=5e-4),
+    },
 }
 
 

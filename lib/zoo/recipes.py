@@ -13,7 +13,7 @@ COMMON = {
 
 RECIPES: dict[str, dict] = {
     "resnet50": {"epochs": 4, "seed": 1},
-    "resnet18": {"epochs": 1, "seed": 2},
+    "resnet18": {"images": (0, 16_000), "epochs": 1, "seed": 2},
     "vgg16": {"epochs": 4, "seed": 3},
     "densenet121": {"epochs": 3, "seed": 4},
     "convnext_base": {"epochs": 8, "rate": 4e-3, "seed": 5},
