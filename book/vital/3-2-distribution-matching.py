@@ -410,11 +410,11 @@ print(my_picture.shape)
 
 # %% [markdown]
 # :::{dropdown} Try next: how many steps does it take?
-# Run `python -m sightglass run world vital -p steps=50`. Colours and layout are there after thirty steps; the rest
-# sharpens parts.
+# Run `python -m sightglass run world vital -p steps=50`. Colours and layout are there after thirty steps, under a
+# layer of grain; the rest takes the grain away.
 # :::
 #
 # :::{dropdown} Try next: what does one block alone give?
-# Call `vital(..., taps=["block5"])`. The class is still recognised by the network, but the picture falls apart into
-# fragments: deep blocks know which parts there are, shallow ones how parts look.
+# Call `vital(..., taps=["block5"])`. The object keeps its shape and markings, but its surroundings lose their colours
+# and everything its fine edges: those are what the shallow blocks bring.
 # :::
