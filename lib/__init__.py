@@ -6,10 +6,13 @@ __version__ = "0.1.0"
 
 # Everything is fetched on first use, so that `import sightglass` stays quick and loads no torch.
 _NAMES = {
+    "kept": ("press.kept", "kept"),
     "load": ("editions", "load"),
     "model": ("zoo", "model"),
 }
-_MODULES = ("editions", "plot", "press", "relevance", "show", "visualize", "world", "zoo")
+_MODULES = (
+    "concepts", "editions", "metrics", "plot", "press", "relevance", "show", "study", "visualize", "world", "zoo",
+)  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES, "__version__"]
 

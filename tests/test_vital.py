@@ -7,6 +7,7 @@ import timm
 import torch
 
 from sightglass.visualize import vital as module
+from sightglass.visualize.optimise import bell
 from sightglass.visualize.vital import (
     learning_rate,
     reference_quantiles,
@@ -129,6 +130,8 @@ def test_schedule_start_jitter_and_resampling():
     )
     x, generators = starts([3, 4], 2, 8, 0.3)
     assert torch.equal(x[0], x[1]) and not torch.equal(x[1], x[2])
+    centred, _ = starts([3, 4], 2, 8, 0.3, centre=0.4)
+    assert torch.allclose((centred / x)[0, 0], bell(8, 0.4), atol=1e-5) and bell(9, 0.4)[4, 4] == 1
     rolled = shifted(x, 2, generators)
     assert torch.equal(rolled.sum((2, 3)), x.sum((2, 3))) or torch.allclose(rolled.sum((2, 3)), x.sum((2, 3)))
     line = torch.linspace(0, 1, 100).expand(1, 1, 100)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sightglass import world, zoo
-from sightglass.zoo import losses, phrases, score, train, weights
+from sightglass.zoo import batches, losses, phrases, score, train, weights
 from sightglass.zoo.families import FAMILIES, construct, describe
 from sightglass.zoo.imagetext import ImageText, tokenise, vocabulary
 from sightglass.zoo.recipes import recipe_of
@@ -221,6 +221,38 @@ def test_augmented_images_keep_their_scale(scenes):
     assert 16 < same.sum() < 48
     moved = train.augment(scenes.image[:8], draws, {**recipe, "shift": 5})
     assert moved.shape == plain.shape and not torch.equal(moved, plain)
+
+
+def test_recolouring_keeps_greys_and_brightness():
+    draws, grey = torch.Generator().manual_seed(0), torch.linspace(-1.9, 1.9, 16).view(1, 1, 4, 4).expand(6, 3, 4, 4)
+    assert torch.allclose(batches.recolour(grey, draws, 1.0), grey, atol=1e-5)
+    mild = torch.rand(64, 3, 4, 4, generator=draws) - 0.5
+    turned = batches.recolour(mild, draws, 0.5)
+    assert torch.allclose(turned.mean(1), mild.mean(1), atol=1e-5)
+    assert 16 < (turned == mild).flatten(1).all(1).sum() < 48
+
+
+def test_pushed_images_raise_the_loss(scenes):
+    recipe = recipe_of("resnet18")
+    x = train.augment(scenes.image[:16], torch.Generator().manual_seed(0), recipe).requires_grad_(True)
+    model, loss = small_fit(epochs=1)[0], losses.classify(scenes.background[:16], 0.0)
+    rows = torch.arange(16)
+    loss(model, x, rows).backward()
+    further = batches.pushed(x, x.grad, 1 / 255)
+    assert (further - x.detach()).abs().max() == pytest.approx(1 / 255 / 0.25, rel=1e-3)
+    assert loss(model, further, rows) > loss(model, x, rows)
+
+
+def test_finish_goes_on_from_shipped_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    monkeypatch.setattr(score, "scores", lambda model, name: {"accuracy": {"test": 0.5}})
+    few = world.draw(world.plan(range(64), 5), 32, maps=False)
+    monkeypatch.setattr(train, "training_scenes", lambda recipe: few)
+    first, before = train.train("resnet18"), zoo.model("world/resnet18").state_dict()
+    second, after = train.train("resnet18", finish=True), zoo.model("world/resnet18").state_dict()
+    assert second["minutes"] >= first["minutes"] and second["recipe"]["finish"] == recipe_of("resnet18")["finish"]
+    moved = [(after[key] - value).abs().max() for key, value in before.items() if key.endswith("weight")]
+    assert 0 < max(moved) < 0.5  # moved, but not begun anew
 
 
 def test_averaged_weights_are_the_running_mean():

@@ -104,7 +104,8 @@ show(sg.plot.grid(cells, rows=labels, captions=captions),
 
 # %%
 quantiles = reference_quantiles(model, real, taps, target=target)
-start, _ = starts([seed], len(names), ed.size, settings(model, preset, {})["start"])
+how = settings(model, preset, {})
+start, _ = starts([seed], len(names), ed.size, how["start"], how["centre"])
 start = zoo.denormalise(model, start.to(ed.device)).clamp(0, 1)
 before, after = (features(model, zoo.normalise(model, x), target, taps, None)
                  for x in (start, images))
@@ -356,7 +357,7 @@ claim("vital-4", holds=share > 0.5,
 
 # %%
 words = {"steps": "steps", "lr": "learning rate", "jitter": "random shift, share of the width",
-         "start": "spread of the starting noise", "tv": "weight of total variation",
+         "start": "spread of the starting noise", "centre": "noise fades from the middle, width", "tv": "weight of total variation",
          "l2": "weight of the pixels' size (L2)", "weights": "weights of the blocks"}
 used, official = settings(model, preset, {"steps": steps}), settings(model, "paper", {})
 
@@ -373,7 +374,8 @@ pd.DataFrame(rows, columns=["setting", "paper (official code)", "this run"]).set
 # %% [markdown]
 # *Scale-free* weights are the division by the variance of {math}`q`. Total variation is the size of the differences
 # between neighbouring pixels. At 64 pixels a little of it is needed: without it neighbouring pixels disagree, since
-# nothing in the sorted values says where they stand.
+# nothing in the sorted values says where they stand. For the same reason the starting noise is strongest in the middle:
+# the object grows where there is something to grow from, and otherwise might straddle the border.
 
 # %% tags=["nbval-check-output"]
 seen = (by_itself == target).float().mean()

@@ -30,7 +30,7 @@ ALIASES = {
     "deepinv": "deepinversion", "realimages": "real", "original": "real", "guidedbp": "guidedbackpropagation",
     "guidedbackprop": "guidedbackpropagation", "saliency": "gradient", "clipdissect": "clip-dissect",
     "inputgradient": "inputxgradient", "ig": "integratedgradients", "netdissect": "networkdissection",
-    "gradcampp": "gradcam++", "linear": "le siglip",
+    "gradcampp": "gradcam++", "linear": "le siglip", "pluginversion": "pii", "plugininversion": "pii",
 }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """When a notebook must run again: a key made of everything its result is made of.
 
 The key covers the notebook's text, the files of the package that it imports, the parameters, requirements.txt,
-and data by one rule: who imports the zoo depends on all shipped weights, who imports the editions on the
-edition's own file, who imports `show` on the published numbers and on the rows of the register and the ledger
-that concern it. Image folders of the user's own aren't looked into.
+and data by one rule: who imports the zoo depends on all shipped weights, who imports the study on its pages, who
+imports the editions on the edition's own file, who imports `show` on the published numbers and on the rows of the
+register and the ledger that concern it. Image folders of the user's own aren't looked into.
 """
 
 import hashlib
@@ -34,6 +34,8 @@ def data(root: Path, job: Job, files: list[Path]) -> list[str]:
     """Return one line for each piece of data that a notebook depends on."""
     stems = {p.relative_to(root / "lib").parts[0].removesuffix(".py") for p in files}
     paths = [job.edition.file] if "editions" in stems else []
+    if "study" in stems:
+        paths += sorted((root / "lib/study/pages").iterdir())
     if "zoo" in stems:
         paths += sorted(p for p in (root / "data/weights").rglob("*") if p.is_file())
     if "show" not in stems:

@@ -25,6 +25,11 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8000)
     _command(commands, "list", "list the notebooks, their parameters and whether they are up to date")
     _command(commands, "doctor", "list what an edition needs: found, missing, how to get it")
+    study = commands.add_parser("study", help="write the human study's pages, or read what people answered")
+    study.add_argument("words", nargs="+", metavar="OUT | read FOLDER", help="where the pages go, or where answers lie")
+    study.add_argument("--edition", default="world", help="whose run the pictures are from (default: world)")
+    study.add_argument("--contact", default="", help="who gets the answers, as participants will read it")
+    study.add_argument("--encoder", default="world/clip", help="the encoder that compares words (default: world/clip)")
     clean = commands.add_parser("clean", help="delete executed notebooks and sites")
     clean.add_argument("edition", nargs="?", help="delete this run only")
     return top
@@ -121,6 +126,18 @@ def _doctor(base: Path, options: argparse.Namespace) -> int:
     return int(any(state != "found" for _, state, _ in rows))
 
 
+def _study(base: Path, options: argparse.Namespace) -> int:
+    """Write the pages of the study, or read a folder of answers."""
+    from . import study
+
+    first, *more = options.words
+    if first == "read" and len(more) == 1:
+        return study.read(Path(more[0]), options.encoder)
+    if first == "read" or more:
+        raise Refused("`study OUT` writes the pages to a folder, `study read FOLDER` reads a folder of answers")
+    return study.build(base, options.edition, Path(first), options.contact)
+
+
 def _clean(base: Path, options: argparse.Namespace) -> int:
     """Delete runs."""
     import shutil
@@ -134,4 +151,5 @@ def _clean(base: Path, options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": _run, "build": _build, "serve": _serve, "list": _list, "doctor": _doctor, "clean": _clean}
+COMMANDS = {"run": _run, "build": _build, "serve": _serve, "list": _list, "doctor": _doctor, "study": _study,
+            "clean": _clean}  # fmt: skip

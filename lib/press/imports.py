@@ -79,8 +79,12 @@ def _parse(path: Path, content: str) -> ast.Module:
 
 def needed(lib: Path, notebook: Path) -> list[Path]:
     """Return the files of the package that a notebook imports, directly or through others."""
-    found: set[Path] = set()
-    waiting = {p for name in imported(_tree(notebook), []) for p in resolve(lib, name)}
+    return reached(lib, {p for name in imported(_tree(notebook), []) for p in resolve(lib, name)})
+
+
+def reached(lib: Path, files: set[Path]) -> list[Path]:
+    """Return files of the package and all that they import, directly or through others."""
+    found, waiting = set(), set(files)
     while waiting:
         file = waiting.pop()
         if file not in found and file.is_file():

@@ -4,7 +4,6 @@ Each channel of each tap is sorted and pulled towards the mean sorted values of 
 once, the network is frozen, and all targets and seeds are one batch. See `book/vital/3-2-distribution-matching`.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from ..names import unknown
 from ..relevance import RELEVANCE
 from ..zoo import denormalise, normalise
 from ..zoo.taps import record, taps
+from .optimise import learning_rate, shifted, starts, total_variation
 from .presets import settings
 
 Quantiles = dict[str, Tensor]
@@ -104,34 +104,6 @@ def tap_weights(quantiles: Quantiles, weights: str | Sequence[float]) -> dict[st
     return dict(zip(quantiles, weights, strict=True))
 
 
-def total_variation(x: Tensor) -> Tensor:
-    """Sum the norms of the differences to the right, below and on both diagonals, per image."""
-    steps = (x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :],
-             x[..., 1:, 1:] - x[..., :-1, :-1], x[..., 1:, :-1] - x[..., :-1, 1:])  # fmt: skip
-    return sum((d.square().sum((1, 2, 3)) + 1e-8).sqrt() for d in steps)
-
-
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm up over a twentieth of the steps, then follow half a cosine down to zero."""
-    warm = max(1, round(steps / 20))
-    if step < warm:
-        return peak * (step + 1) / warm
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
-
-
-def starts(seeds: Sequence[int], targets: int, size: int, spread: float) -> tuple[Tensor, list[torch.Generator]]:
-    """Draw one noise image per seed, the same for each of its targets: (seeds * targets, 3, size, size)."""
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    noise = [torch.randn(1, 3, size, size, generator=g).expand(targets, -1, -1, -1) for g in generators]
-    return torch.cat(noise) * spread, generators
-
-
-def shifted(x: Tensor, limit: int, generators: Sequence[torch.Generator]) -> Tensor:
-    """Roll the images of each seed by its own random step of at most `limit` pixels."""
-    moves = [torch.randint(-limit, limit + 1, (2,), generator=g).tolist() for g in generators]
-    return torch.cat([part.roll(move, (2, 3)) for part, move in zip(x.chunk(len(moves)), moves, strict=True)])
-
-
 def matching_loss(activations: Quantiles, quantiles: Quantiles, weights: dict[str, float | Tensor]) -> Tensor:
     """Add the weighted sort-matching losses of all taps, per image."""
     return sum(weights[tap] * sort_matching(activations[tap], q) for tap, q in quantiles.items())
@@ -145,7 +117,7 @@ def optimise(
     weights = {tap: torch.as_tensor(w, device=device).expand(len(target)).repeat(len(seeds))
                for tap, w in tap_weights(quantiles, how["weights"]).items()}  # fmt: skip
     quantiles = {tap: q.repeat(len(seeds), 1, 1) for tap, q in quantiles.items()}
-    noise, generators = starts(seeds, len(target), size, how["start"])
+    noise, generators = starts(seeds, len(target), size, how["start"], how["centre"])
     x, target = noise.to(device).requires_grad_(True), target.repeat(len(seeds)).to(device)
     black, white = (normalise(model, torch.full((1, 3, 1, 1), v, device=device)) for v in (0.0, 1.0))
     adam = torch.optim.Adam([x], lr=how["lr"], betas=(0.5, 0.9))
@@ -176,7 +148,7 @@ def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, 
 
     References are (k, n, 3, h, w) in [0, 1], one set per target; with them the target's number itself isn't needed.
     Returns (k, 3, size, size) in [0, 1] for one seed, (seeds, k, 3, size, size) for several. Options override the
-    preset: steps, lr, jitter (share of the width), start, tv, l2, weights, relevance, taps.
+    preset: steps, lr, jitter (share of the width), start, centre, tv, l2, weights, relevance, taps.
     """
     if references.ndim != 5 or len(references) != len(target):
         raise ValueError(

@@ -1,6 +1,8 @@
-"""Train the world networks: `python -m sightglass.zoo.train NAME... [--minutes M] [--images N]`.
+"""Train the world networks: `python -m sightglass.zoo.train NAME... [--minutes M] [--images N] [--finish]`.
 
-The world draws the images, labels are the only supervision, weights and cards land in data/weights/world/.
+The world draws the images, labels are the only supervision, weights and cards land in data/weights/world/. A recipe may
+end with a `finish`: a few more epochs on images that are also pushed along their own gradient, which makes gradients,
+and so visualizations, show objects instead of grain. `--finish` repeats that part alone.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ import time
 import torch
 from torch import Tensor, nn
 
-from .batches import attack, augment
+from .batches import augment, pushed
 from .families import FAMILIES, construct, describe
 from .losses import Loss, classify, fit_phrases, training_words
 from .recipes import recipe_of
 
 
-def train(name: str, *, minutes: float | None = None, images: int | None = None, device: str = "cpu") -> dict:
-    """Train one network from its recipe, write weights and card, and return the card."""
+def train(
+    name: str, *, minutes: float | None = None, images: int | None = None, finish: bool = False, device: str = "cpu"
+) -> dict:
+    """Train one network from its recipe, or only finish shipped weights; write weights and card, return the card."""
+    from . import model as shipped
     from .score import scores
-    from .weights import save_world
+    from .weights import card, save_world
 
     recipe = recipe_of(name)
     if images:
@@ -30,11 +35,15 @@ def train(name: str, *, minutes: float | None = None, images: int | None = None,
     with torch.random.fork_rng():
         torch.manual_seed(recipe["seed"])
         architecture, arguments = blueprint(name)
-        model = describe(construct(architecture, arguments)).to(device)
-        loss = objective(name, scenes, recipe)
-        started = time.time()
-        model = fit(model, scenes.image, loss, recipe, minutes=minutes, title=name)
-    recipe["minutes"] = round((time.time() - started) / 60, 1)
+        model = shipped(f"world/{name}") if finish else describe(construct(architecture, arguments))
+        loss, model = objective(name, scenes, recipe), model.to(device)
+        started, before = time.time(), card(name)["minutes"] if finish else 0.0
+        if not finish:
+            model = fit(model, scenes.image, loss, recipe, minutes=minutes, title=name)
+        if recipe["finish"]:
+            last = {**recipe, **recipe["finish"], "seed": recipe["seed"] + 100}
+            model = fit(model, scenes.image, loss, last, minutes=minutes, title=f"{name}, finish")
+    recipe["minutes"] = round(before + (time.time() - started) / 60, 1)
     halve(model.cpu())
     return save_world(name, model, (architecture, arguments), recipe, scores(model, name))
 
@@ -91,7 +100,7 @@ def fit(model: nn.Module, images: Tensor, loss: Loss, recipe: dict, *, minutes=N
     from tqdm import tqdm
 
     device = next(model.parameters()).device
-    model = model.to(memory_format=torch.channels_last).train()
+    model = model.to(memory_format=torch.channels_last).requires_grad_(True).train()
     draws = torch.Generator().manual_seed(recipe["seed"])
     each = len(images) // recipe["batch"]
     steps = each * recipe["epochs"]
@@ -105,8 +114,8 @@ def fit(model: nn.Module, images: Tensor, loss: Loss, recipe: dict, *, minutes=N
             order = torch.randperm(len(images), generator=draws)
         rows, order = order[: recipe["batch"]], order[recipe["batch"] :]
         x = augment(images[rows], draws, recipe).to(device).contiguous(memory_format=torch.channels_last)
-        size = recipe["adversarial"] if step >= recipe["adversarial_from"] * steps else 0.0
-        total = 0.95 * total + 0.05 * train_step(model, x, rows, loss, adam, recipe | {"adversarial": size})
+        value = train_batch(model, x, rows, loss, adam, recipe)
+        total = 0.95 * total + 0.05 * value
         cycle.step()
         blend(average, model, min(recipe["average"], (1 + step) / (10 + step)))
         if step % 20 == 19:
@@ -114,16 +123,26 @@ def fit(model: nn.Module, images: Tensor, loss: Loss, recipe: dict, *, minutes=N
     return average.requires_grad_(False)
 
 
-def train_step(model: nn.Module, x: Tensor, rows: Tensor, loss: Loss, adam, recipe: dict) -> float:
+def train_batch(model: nn.Module, x: Tensor, rows: Tensor, loss: Loss, adam, recipe: dict) -> float:
+    """Learn from a batch, and once more from its pushed images; return the first loss.
+
+    The gradient of the pixels falls out of the first step's backward pass, so pushing costs nothing extra.
+    """
+    x = x.requires_grad_(recipe["adversarial"] > 0)
+    value = train_step(model, x, rows, loss, adam, recipe["clip"])
+    if recipe["adversarial"]:
+        train_step(model, pushed(x, x.grad, recipe["adversarial"]), rows, loss, adam, recipe["clip"])
+    return value
+
+
+def train_step(model: nn.Module, x: Tensor, rows: Tensor, loss: Loss, adam, clip: float) -> float:
     """Take one step of the optimiser; return the loss."""
     # bfloat16 was slower than float32 on every CPU tried without matrix units, so only a GPU uses it.
     with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
-        if recipe["adversarial"]:
-            x = attack(model, x, rows, loss, recipe["adversarial"])
         value = loss(model, x, rows)
     adam.zero_grad()
     value.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), recipe["clip"])
+    nn.utils.clip_grad_norm_(model.parameters(), clip)
     adam.step()
     return value.item()
 
@@ -135,7 +154,7 @@ def seconds_a_step(model: nn.Module, images: Tensor, loss: Loss, recipe: dict, t
     for _ in range(tries):
         started, rows = time.time(), torch.randint(len(images), (recipe["batch"],), generator=draws)
         x = augment(images[rows], draws, recipe).to(next(model.parameters()).device)
-        train_step(model, x.contiguous(memory_format=torch.channels_last), rows, loss, adam, recipe)
+        train_batch(model, x.contiguous(memory_format=torch.channels_last), rows, loss, adam, recipe)
         times.append(time.time() - started)
     return sum(sorted(times)[: tries // 2]) / (tries // 2)
 
@@ -166,6 +185,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", help=f"any of {', '.join(FAMILIES)}; all when none is named")
     parser.add_argument("--minutes", type=float, help="stop each network's training at about this time")
     parser.add_argument("--images", type=int, help="train on this many images instead of the recipe's")
+    parser.add_argument("--finish", action="store_true", help="only repeat the finish, from the shipped weights")
     parser.add_argument("--score", action="store_true", help="score shipped weights again instead of training")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -178,7 +198,8 @@ def main(arguments: list[str] | None = None) -> None:
         if options.score:
             card = rescore(name)
         else:
-            card = train(name, minutes=options.minutes, images=options.images, device=options.device)
+            how = dict(minutes=options.minutes, images=options.images, finish=options.finish)
+            card = train(name, device=options.device, **how)
         print(f"{name}: {card['accuracy']} in {card['minutes']} min, {card['bytes'] / 1e6:.2f} MB", flush=True)
 
 
