@@ -12,7 +12,7 @@ from sightglass.visualize.vital import learning_rate, reference_quantiles, shift
 from sightglass.zoo.taps import record
 
 TAPS = ("block1", "block2", "block3", "block4", "block5")
-PLAIN = dict(tv=0.0, l2=0.0, weights="even", start=0.3, jitter=6 / 64)
+PLAIN = dict(tv=0.0, l2=0.0, weights="even", start=0.3, centre=0.0, jitter=6 / 64)
 
 
 def features(model, x):
