@@ -159,5 +159,10 @@ def test_mistakes_are_answered_in_words(network, references, options, error, mes
         vital(network, target, references, **options)
 
 
+def test_a_loss_that_is_no_number_is_said(network, references):
+    with pytest.raises(FloatingPointError, match="the loss of image 0 is"):
+        vital(network, [0], torch.full_like(references[:1], float("nan")), steps=2)
+
+
 def test_module_names_its_page():
     assert "3-2-distribution-matching" in module.__doc__

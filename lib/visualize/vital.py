@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..names import unknown
-from ..relevance import RELEVANCE
+from ..relevance import relevance_and_activations
 from ..zoo import denormalise, normalise
 from ..zoo.taps import record, taps
-from .optimise import learning_rate, shifted, starts, total_variation
+from .optimise import descend, learning_rate, pixel_norm, shifted, starts, total_variation
 from .presets import settings
 
 Quantiles = dict[str, Tensor]
@@ -48,13 +47,11 @@ def sort_matching(activations: Tensor, quantiles: Tensor) -> Tensor:
 
 def features(model: nn.Module, x: Tensor, target: Tensor, taps: Sequence[str], relevance: str | None) -> Quantiles:
     """Return what is matched at each tap: activations, or activations times relevance scaled to 0..1 per channel."""
-    if relevance is not None and relevance not in RELEVANCE:
-        raise KeyError(unknown("relevance", relevance, RELEVANCE))
-    with record(model, taps) as activations:
-        model(x)
     if relevance is None:
+        with record(model, taps) as activations:
+            model(x)
         return {tap: activations[tap] for tap in taps}
-    weight = RELEVANCE[relevance](model, x, target, taps)
+    weight, activations = relevance_and_activations(model, x, target, taps, relevance=relevance)
     return {tap: activations[tap] * unit_range(weight[tap]) for tap in taps}
 
 
@@ -116,29 +113,24 @@ def optimise(
     device, taps = next(model.parameters()).device, list(quantiles)
     weights = {tap: torch.as_tensor(w, device=device).expand(len(target)).repeat(len(seeds))
                for tap, w in tap_weights(quantiles, how["weights"]).items()}  # fmt: skip
-    quantiles = {tap: q.repeat(len(seeds), 1, 1) for tap, q in quantiles.items()}
     noise, generators = starts(seeds, len(target), size, how["start"], how["centre"])
-    x, target = noise.to(device).requires_grad_(True), target.repeat(len(seeds)).to(device)
+    target = target.repeat(len(seeds)).to(device)
     black, white = (normalise(model, torch.full((1, 3, 1, 1), v, device=device)) for v in (0.0, 1.0))
-    adam = torch.optim.Adam([x], lr=how["lr"], betas=(0.5, 0.9))
-    for step in range(how["steps"]):
-        adam.param_groups[0]["lr"] = learning_rate(step, how["steps"], how["lr"])
+
+    def loss_of(x: Tensor, step: int) -> Tensor:
         shown = shifted(x, round(how["jitter"] * size), generators)
         matched = features(model, shown, target, taps, how["relevance"])
-        if step == 0:
-            quantiles = {tap: resample(q, matched[tap].shape[-1]) for tap, q in quantiles.items()}
+        if step == 0:  # once it is known how many positions an image of this size has
+            quantiles.update({tap: resample(q, matched[tap].shape[-1]).repeat(len(seeds), 1, 1)
+                              for tap, q in quantiles.items()})  # fmt: skip
         loss = matching_loss(matched, quantiles, weights)
         if how["tv"]:
             loss = loss + how["tv"] * total_variation(shown)
-        if how["l2"]:
-            loss = loss + how["l2"] * (shown.square().sum((1, 2, 3)) + 1e-8).sqrt()
-        (x.grad,) = torch.autograd.grad(loss.sum(), x)
-        adam.step()
-        with torch.no_grad():
-            x.copy_(x.clamp(black, white))
-        if callback:
-            callback(step, loss.detach())
-    return denormalise(model, x.detach())
+        return loss + how["l2"] * pixel_norm(shown) if how["l2"] else loss
+
+    x = descend(noise.to(device), loss_of, steps=how["steps"], betas=(0.5, 0.9), bounds=(black, white),
+                rate=lambda step: learning_rate(step, how["steps"], how["lr"]), callback=callback)  # fmt: skip
+    return denormalise(model, x)
 
 
 def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, *, size: int | None = None,
