@@ -289,21 +289,21 @@ print(homeless or sure.round(2).rename_axis("class (usual place)").to_string())
 
 # %%
 if homeless or relevance not in sure:
-    reason = homeless or f"there are no pictures by {relevance}"
-    claim("vital-9", holds=None, because=f"It takes a network that knows places: {reason}.")
+    verdict, missing = None, homeless or f"there are no pictures by {relevance}"
+    reason = f"It takes a network that knows places: {missing}."
 else:
     mean, drop = sure.mean(), sure["no relevance"] - sure[relevance]
     error = drop.sem() if len(drop) > 1 else 0.0
-    claim("vital-9", holds=bool(drop.mean() > 2 * error),
-          because=f"A network for places gives the usual place of a class {mean[relevance]:.0%} on pictures made with "
-                  f"{relevance}, {mean['no relevance']:.0%} on those made without it, and {mean['real images']:.0%} on real "
-                  f"images. It is less sure for {int((drop > 0).sum())} of {len(sure)} classes; the difference is "
-                  f"{100 * drop.mean():.0f} points with a standard error of {100 * error:.0f}.")
+    verdict = bool(drop.mean() > 2 * error)
+    reason = (f"A network for places gives the usual place of a class {mean[relevance]:.0%} on pictures made with "
+              f"{relevance}, {mean['no relevance']:.0%} on those made without it, and {mean['real images']:.0%} on real "
+              f"images. It is less sure for {int((drop > 0).sum())} of {len(sure)} classes; the difference is "
+              f"{100 * drop.mean():.0f} points with a standard error of {100 * error:.0f}.")
+claim("vital-9", holds=verdict, because=reason)
 
 # %% [markdown]
-# Scaling matters more than the choice of method. Within a channel that is hardly relevant at all, the most relevant
-# position is still scaled to one, and such channels are many; with them the surroundings can come back. That is for the
-# third row to show: compare its numbers with those of the second.
+# Look at the scaled row, too. Within a channel that is hardly relevant at all, the most relevant position is still scaled
+# to one, so scaling can bring the surroundings back. How far it does is the difference between two columns of the table.
 
 # %% [markdown]
 # ## What does the network look at, then?
@@ -366,7 +366,7 @@ parts.round(1) if parts is not None else print(lacking)
 # %% [markdown]
 # Where relevance and the fall agree, relevance has told the truth about this network. Where a part is relevant and its
 # absence costs little, other parts stand in for it: relevance divides up what is there and doesn't know what would have
-# been enough. And positive weights alone hand some relevance to everything that is bright, the surroundings among it.
+# been enough. And positive weights alone hand some relevance to everything that is active, the surroundings among it.
 #
 # This is also why a picture with relevance needn't be the clearer one. What the network doesn't use is missing from it,
 # even if we would need it to name the thing. The paper calls this a choice between what people understand and what is
