@@ -206,7 +206,7 @@ table.round(2)
 # - Maps are for looking, distances are for deciding. On a map of a few hundred points a stray marker has to be put somewhere,
 #   and may well be put into a cloud.
 # - To land among the real images isn't the same as being understood. The pictures at the right of
-#   {numref}`fig-vital-6` are the other half of the answer, and {doc}`/vital/4-2-benchmark` asks a judge.
+#   {numref}`fig-vital-6` are the other half of the answer, and section 4.2 asks a judge.
 # :::
 #
 # ## Paper against this run

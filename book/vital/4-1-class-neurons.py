@@ -26,7 +26,7 @@ device = "auto"  # auto | cpu | cuda
 networks = ["resnet50", "convnext_base", "densenet121", "vit_l_16", "vit_l_32"]  # roles of the edition
 classes = []  # names; empty takes up to 24 of the edition's
 few = 8  # classes per figure, and of Fourier and DeepInversion on all networks but the first
-channels = 6  # inner neurons of the first network
+channels = 8  # inner neurons of the first network
 probing = 600  # images that the neurons' patches are cut from
 steps = 0  # of every method; 0 takes each method's own
 references = 50  # real images per class
@@ -65,7 +65,7 @@ title |= {role: role for role in roles if role not in title}
 #
 # On the first network, four methods draw every class. On the others VITAL and {term}`MACO` draw every class, and two more
 # methods some of them. All start from noise and take their own usual number of steps. The pictures are kept on disk: {doc}`/vital/4-1-1-embedding-space`,
-# {doc}`/vital/4-2-benchmark` and {doc}`/vital/4-3-human-study` look at the same ones.
+# section 4.2 and {doc}`/vital/4-3-human-study` look at the same ones.
 
 # %%
 rows = ["MACO", "Fourier", "DeepInversion", "VITAL"]
@@ -235,9 +235,9 @@ show(plot.grid(page, rows=[names[k] for k in others], columns=["real", *(title[r
 # %% [markdown]
 # ## Where it fails
 #
-# The worst pictures, by score. For classes this is the margin of above. An inner neuron has no name to fit, so we ask
-# the network itself: how strongly does the picture excite the neuron, beside the real patches that excite it most? (How such
-# pictures are made is told in {doc}`/vital/b-1-inner-neurons`.)
+# The worst pictures, by score. For classes this is the margin of above. An inner neuron has no name, but it has the
+# real patches that excite it most. So the judge compares its picture with those: how much nearer is it to its own patches than
+# to those of any other neuron that was drawn? (appendix B.1 tells how pictures of inner neurons are made.)
 
 # %%
 pool = ed.images("train", probing).pixels
@@ -247,8 +247,19 @@ draw = torch.Generator().manual_seed(seed)
 chosen = alive[torch.randperm(len(alive), generator=draw)[:channels]].sort().values
 patches = top_patches(models[main], pool, chosen, at="block5", k=references, shortlist=2 * references)
 inner = sg.kept(vital_inner, models[main], chosen, patches.images, at="block5", seed=seed, **how).cpu()
-answer = pooled(models[main], inner, "block5").cpu()[:, chosen].diagonal()
-share = answer / patches.score.mean(1)  # of what the best patches reach, on average
+
+
+@torch.no_grad()
+def embedded(images):
+    """Unit vectors of images (n, 3, h, w) in the eyes of the judge, (n, width)."""
+    x = judge(zoo.normalise(judge, eight_bits(images).to(ed.device)))
+    return torch.nn.functional.normalize(x, dim=-1).cpu()
+
+
+of_patches = torch.stack([embedded(best).mean(0) for best in patches.images])
+alike = embedded(inner) @ torch.nn.functional.normalize(of_patches, dim=-1).T  # (channels, channels)
+nearest = alike.clone().fill_diagonal_(-torch.inf).max(1)
+apart = alike.diagonal() - nearest.values
 
 # %% tags=["hide-input"]
 def class_failures(role, count):
@@ -260,9 +271,9 @@ def class_failures(role, count):
 
 
 def neuron_failures(count):
-    """The worst pictures of inner neurons, the best patch of each, and how much of its patches they reach."""
-    worst = share.argsort()[:count].tolist()
-    notes = [f"channel {chosen[c]}\nreaches {share[c]:.0%}" for c in worst]
+    """The worst pictures of inner neurons, the best patch of each, and whose patches the judge takes them for."""
+    worst = apart.argsort()[:count].tolist()
+    notes = [f"channel {chosen[c]}\n{'taken for' if apart[c] < 0 else 'nearly'} {chosen[nearest.indices[c]]}" for c in worst]
     return list(inner[worst]), [patches.images[c, 0] for c in worst], notes
 
 
@@ -273,9 +284,9 @@ fig = plot.grid(page, rows=["VITAL", "real", "VITAL", "real"], columns=[" "] * l
 heading(fig, 0, len(a[0]), title[main])
 heading(fig, len(a[0]), len(page[0]) - len(a[0]), title[last])
 show(fig, "fig-vital-26", f"The worst VITAL pictures of the run, each with a real image below it, or for a neuron its best patch. {title[main]}: the 3 of {len(names)} classes that "
-     f"the judge names least, and the 3 of {len(chosen)} inner neurons whose pictures reach the least of what their best patches reach. {title[last]}: the 6 worst "
-     "classes. *Nearly* means that the name was still the best, by the least (VITAL, figure 26).",
-     alt="Twelve failed pictures with real images below them, and below those the wrong name that a judge gave, or a neuron's number and a share.")
+     f"the judge names least, and the 3 of {len(chosen)} inner neurons whose pictures it tells least from other neurons' patches. {title[last]}: the 6 worst "
+     "classes. *Nearly* means that the right one was still the best, if only just (VITAL, figure 26).",
+     alt="Twelve failed pictures with real images below them, and the name or the neuron that the judge mixes each of them up with.")
 
 # %% [markdown]
 # The paper's own failures are of two kinds: scenes in which many things have to stand in the right place (its ambulance
@@ -309,8 +320,8 @@ Markdown(f""":::{{admonition}} What to take away
   ({{numref}}`fig-vital-1` and {{numref}}`fig-vital-21`). {{doc}}`/vital/4-2-benchmark` has the other methods' numbers.
 - The output of a class can be turned up without drawing the class. What a picture repeats, and what it leaves out, says
   which question the method asked ({{numref}}`fig-vital-4`).
-- The worst pictures say something, too. {hard.capitalize()} is among the hardest here, and half of the inner neurons that were looked at
-  reach less than {float(share.median()):.0%} of what their best real patches reach ({{numref}}`fig-vital-26`).
+- The worst pictures say something, too. {hard.capitalize()} is among the hardest here, and of {len(chosen)} pictures of inner neurons the
+  judge finds {int((apart > 0).sum())} nearest to their own neuron's patches ({{numref}}`fig-vital-26`).
 - The judge is a network as well. Where it fails and you don't, trust your eyes.
 :::
 """)
