@@ -26,7 +26,7 @@ device = "auto"  # auto | cpu | cuda
 network = "resnet50"  # a role of the edition
 others = ["vit_l_16", "vit_l_32", "convnext_base", "densenet121"]  # and more of them
 classes = []  # five that look alike; empty takes the mammals of the world, elsewhere the first five
-dots = 40  # real images per class on the maps
+dots = 80  # real images per class on the maps
 references = 50  # real images per class that pictures are made from and centres computed from
 
 # %%
@@ -47,7 +47,9 @@ names += [name for name in alike if name not in names]
 target = torch.tensor([ed.outputs[every.index(name)] for name in names])
 five = torch.tensor([names.index(name) for name in alike])
 real = ed.references(names, references, seed=seed).to(ed.device)
-unseen = ed.references(names, dots, seed=seed, split="test").to(ed.device)  # no network learned from these
+# no network learned from these: many images of the five, some of every class
+crowd = ed.references(alike, dots, seed=seed, split="test").to(ed.device)
+unseen = ed.references(names, min(dots, 20), seed=seed, split="test").to(ed.device)
 
 # %% [markdown]
 # ## Five classes that look alike
@@ -69,18 +71,20 @@ methods = ["VITAL", "DeepInversion", "MACO", "Fourier"]
 left_out = " ".join(f"{visualize.applies(m, model)}." for m in methods if visualize.applies(m, model))
 shown = {method: pictures(model, method) for method in methods if not visualize.applies(method, model)}
 landed = {method: metrics.features(model, images) for method, images in shown.items()}
-places = metrics.features(model, unseen.flatten(0, 1)).unflatten(0, unseen.shape[:2])  # (classes, dots, features)
-on_map = metrics.tsne(places[five].flatten(0, 1), *(f[five] for f in landed.values()), seed=seed)
+on_map = metrics.tsne(metrics.features(model, crowd.flatten(0, 1)), *(f[five] for f in landed.values()), seed=seed)
 
 # %% tags=["hide-input"]
+SIZES = {"VITAL": 45, "DeepInversion": 110, "MACO": 85, "Fourier": 26}  # markers on one spot all stay visible
+
+
 def scatter(ax, points, methods):
     """Real images as faint dots and pictures as markers with an edge, coloured by class."""
     real_ones, *made = (p.numpy() for p in points)
     shade = [sg.plot.PALETTE[k % len(sg.plot.PALETTE)] for k in range(len(five))]
     ax.scatter(*real_ones.T, c=[c for c in shade for _ in range(dots)], s=13, alpha=0.35, lw=0)
     for method, places in zip(methods, made, strict=True):
-        big = 130 if method == "DeepInversion" else 70
-        ax.scatter(*places.T, c=shade, marker=sg.plot.marker(method), s=big, ec="black", lw=0.9, zorder=3)
+        ax.scatter(*places.T, c=shade, marker=sg.plot.marker(method), s=SIZES[method], ec="black", lw=0.9,
+                   zorder=4 if method == "VITAL" else 3)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color="#CCCCCC")
     return shade
@@ -88,7 +92,7 @@ def scatter(ax, points, methods):
 
 def legend(fig, methods, **where):
     """Markers in grey, since colour tells the class."""
-    marks = [plt.Line2D([], [], ls="", marker=sg.plot.marker(m), ms=11 if m == "DeepInversion" else 8, mfc="#CCCCCC", mec="black", label=m)
+    marks = [plt.Line2D([], [], ls="", marker=sg.plot.marker(m), ms=SIZES[m] ** 0.5, mfc="#CCCCCC", mec="black", label=m)
              for m in methods] + [plt.Line2D([], [], ls="", marker="o", ms=4, mfc="#999999", mec="none", label="real image")]
     fig.legend(handles=marks, ncols=len(marks), **where)
 
@@ -96,16 +100,16 @@ def legend(fig, methods, **where):
 # %% tags=["hide-input"]
 fig = plt.figure(figsize=(8, 4.3), layout="none")
 shade = scatter(fig.add_axes([0.0, 0.08, 0.5, 0.91]), on_map, landed)
-columns = {"real": unseen[:, 0], **shown}
+columns = {"real": crowd[:, 0], **{method: images[five] for method, images in shown.items()}}
 wide, high = 0.44 / len(columns), 0.84 / len(five)
 for j, (method, images) in enumerate(columns.items()):
     fig.text(0.56 + wide * (j + 0.5), 0.97, method, ha="center", fontsize=7.5)
-    for i, k in enumerate(five.tolist()):
+    for i, name in enumerate(alike):
         ax = fig.add_axes([0.56 + wide * j, 0.95 - high * (i + 1), 0.96 * wide, 0.96 * high], xticks=[], yticks=[])
-        ax.imshow(images[k].cpu().permute(1, 2, 0))
+        ax.imshow(images[i].cpu().permute(1, 2, 0))
         ax.spines[:].set(visible=True, lw=2, color=shade[i])
         if not j:
-            ax.set_ylabel(names[k], fontsize=8, labelpad=2)
+            ax.set_ylabel(name, fontsize=8, labelpad=2)
 legend(fig, landed, loc="lower left", bbox_to_anchor=(0.0, -0.01), columnspacing=1, handletextpad=0.2)
 show(fig, "fig-vital-6", f"Left: a map (t-SNE) of the features of {network} for {len(five)} classes of the edition {ed.name}; colours are classes, "
      f"faint dots are {dots} real images of each, which neither network nor method has seen. Right: the pictures that the markers stand "
@@ -121,7 +125,7 @@ show(fig, "fig-vital-6", f"Left: a map (t-SNE) of the features of {network} for 
 def company(landed, places, centres):
     """In which company pictures are, from features of pictures, of real images, and centres (classes, features)."""
     distance = torch.cdist(landed, centres)
-    own, usual = distance.diagonal(), (places - centres[:, None]).norm(dim=-1)  # (classes,), (classes, dots)
+    own, usual = distance.diagonal(), (places - centres[:, None]).norm(dim=-1)  # (classes,), (classes, images)
     gaps = torch.pdist(landed).mean() / torch.pdist(centres).mean()
     nearest = distance.argmin(1).cpu() == torch.arange(len(own))
     return {"own centre is the nearest, %": 100 * float(nearest.float().mean()), "distance to it": float(own.mean()),
@@ -134,30 +138,37 @@ def centres_of(model):
     return metrics.features(model, real.flatten(0, 1)).unflatten(0, real.shape[:2]).mean(1)
 
 
-centres = centres_of(model)
-every_row = {method: company(f, places, centres) for method, f in landed.items()}
-single = [company(places[:, i], places, centres) for i in range(dots)]  # one real image of each class at a time
-every_row["unseen real images"] = pd.DataFrame(single).mean().to_dict()
-numbers = pd.DataFrame(every_row).T
-numbers["distance to it"] /= numbers.loc["unseen real images", "distance to it"]
+def compared(model, landed):
+    """A row of numbers for the pictures of each method (classes, features), and one for unseen real images."""
+    places, centres = metrics.features(model, unseen.flatten(0, 1)).unflatten(0, unseen.shape[:2]), centres_of(model)
+    rows = {method: company(f, places, centres) for method, f in landed.items()}
+    single = [company(one, places, centres) for one in places.unbind(1)]  # one image of each class at a time
+    table = pd.DataFrame({**rows, "unseen real images": pd.DataFrame(single).mean().to_dict()}).T
+    table["distance to it"] /= table.loc["unseen real images", "distance to it"]
+    return table
+
+
+numbers = compared(model, landed)
 numbers.round(2)
 
 # %% [markdown]
 # The distance is in units of that of real images. *Spread* compares the distances among the pictures of different classes
-# with those among the classes' centres: 1 means that pictures are as different from one another as classes are, and near 0
-# all pictures have collapsed onto one point.
+# with those among the classes' centres: 1 means that pictures differ from one another as classes do, near 0 all pictures have collapsed
+# onto one point, and above 1 they exaggerate, going the way of their class farther than any image of it does.
 #
 # A picture that matches distributions should win this comparison. The mean of a channel over all positions is a part of its
-# distribution, and the centre consists of such means. What can't be taken for granted is how far off the other methods
-# land: a network may be certain of a class (see the next section) for pictures that it has never met the like of.
+# distribution, and the centre consists of such means. What can't be taken for granted is where the other methods land, since
+# nothing but the output ties them to the class. The claim has two halves, so the line below gives the spread as well: far away is
+# not yet collapsed.
 
 # %%
-right, far = numbers["own centre is the nearest, %"], numbers["distance to it"]
+right, far, spread = (numbers[what] for what in ("own centre is the nearest, %", "distance to it", "spread of the pictures"))
 blind = [method for method in ("Fourier", "MACO") if method in landed]
 claim("vital-12", holds=bool(right["VITAL"] > 50 and all(far["VITAL"] < far[method] for method in blind)),
       because=f"Of {len(names)} pictures each, the own centre is the nearest for "
               + ", ".join(f"{right[m]:.0f}% ({m})" for m in ("VITAL", *blind)) + "; the distance to it, in units of that of real images, is "
-              + ", ".join(f"{far[m]:.2f} ({m})" for m in ("VITAL", *blind)) + ".")
+              + ", ".join(f"{far[m]:.2f} ({m})" for m in ("VITAL", *blind)) + ". The spread, which would be near 0 after a collapse, is "
+              + ", ".join(f"{spread[m]:.2f} ({m})" for m in ("VITAL", *blind)) + ".")
 
 # %% [markdown]
 # ## Other architectures
@@ -167,26 +178,22 @@ claim("vital-12", holds=bool(right["VITAL"] > 50 and all(far["VITAL"] < far[meth
 
 # %%
 present = [role for role in others if not ed.gives(role)]
-maps, rows = {}, {}
+maps, tables = {}, {}
 for role in present:
     net = ed.model(role)
-    landed = {method: metrics.features(net, pictures(net, method)) for method in ("VITAL", "MACO")}
-    places = metrics.features(net, unseen.flatten(0, 1)).unflatten(0, unseen.shape[:2])
-    maps[role] = metrics.tsne(places[five].flatten(0, 1), *(f[five] for f in landed.values()), seed=seed)
-    middle = centres_of(net)
-    usual = (places - middle[:, None]).norm(dim=-1).mean()
-    for method, f in landed.items():
-        rows[role, method] = company(f, places, middle)
-        rows[role, method]["distance to it"] /= float(usual)
+    found = {method: metrics.features(net, pictures(net, method)) for method in ("VITAL", "MACO")}
+    maps[role] = metrics.tsne(metrics.features(net, crowd.flatten(0, 1)), *(f[five] for f in found.values()), seed=seed)
+    tables[role] = compared(net, found)
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(-(-max(1, len(maps)) // 2), 2, figsize=(8, 3.1 * -(-max(1, len(maps)) // 2) + 0.3), squeeze=False)
 for ax in axes.flat[len(maps):]:
     ax.set_axis_off()
 for ax, (role, points) in zip(axes.flat, maps.items(), strict=False):
-    shade = scatter(ax, points, ["VITAL", "MACO"])
+    scatter(ax, points, ["VITAL", "MACO"])
     ax.set_title(role)
-colours = [plt.Line2D([], [], ls="", marker="o", color=c, label=names[k]) for c, k in zip(shade, five.tolist(), strict=True)]
+colours = [plt.Line2D([], [], ls="", marker="o", color=sg.plot.PALETTE[k % len(sg.plot.PALETTE)], label=name)
+           for k, name in enumerate(alike)]  # fmt: skip
 fig.legend(handles=colours, loc="outside upper center", ncols=len(colours))
 legend(fig, ["VITAL", "MACO"], loc="outside lower center")
 missing = " ".join(f"{role} {unavailable(ed.gives(role))}." for role in others if ed.gives(role))
@@ -195,8 +202,7 @@ show(fig, "fig-vital-16", f"The map of {{numref}}`fig-vital-6` for other network
      alt="Four maps with five clouds of coloured dots each; squares lie in or near the clouds, triangles elsewhere.")
 
 # %%
-table = pd.DataFrame(rows).T.rename_axis(["network", "method"])
-table.round(2)
+pd.concat(tables, names=["network", "pictures"]).round(2) if tables else missing
 
 # %% [markdown]
 # :::{admonition} What to take away

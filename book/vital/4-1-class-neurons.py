@@ -65,7 +65,7 @@ title |= {role: role for role in roles if role not in title}
 #
 # On the first network, four methods draw every class. On the others VITAL and {term}`MACO` draw every class, and two more
 # methods some of them. All start from noise and take their own usual number of steps. The pictures are kept on disk: {doc}`/vital/4-1-1-embedding-space`,
-# section 4.2 and {doc}`/vital/4-3-human-study` look at the same ones.
+# Section 4.2 and {doc}`/vital/4-3-human-study` look at the same ones.
 
 # %%
 rows = ["MACO", "Fourier", "DeepInversion", "VITAL"]
@@ -317,7 +317,7 @@ hard = table["worst"].mode()[0]
 Markdown(f""":::{{admonition}} What to take away
 :class: tip
 - The judge names {min(counts):.0f} to {max(counts):.0f}% of the VITAL pictures, depending on the network
-  ({{numref}}`fig-vital-1` and {{numref}}`fig-vital-21`). {{doc}}`/vital/4-2-benchmark` has the other methods' numbers.
+  ({{numref}}`fig-vital-1` and {{numref}}`fig-vital-21`). Section 4.2 has the other methods' numbers.
 - The output of a class can be turned up without drawing the class. What a picture repeats, and what it leaves out, says
   which question the method asked ({{numref}}`fig-vital-4`).
 - The worst pictures say something, too. {hard.capitalize()} is among the hardest here, and of {len(chosen)} pictures of inner neurons the
