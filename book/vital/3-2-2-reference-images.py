@@ -25,7 +25,7 @@ seed = 0
 device = "auto"  # auto | cpu | cuda
 network = "resnet50"  # a role of the edition
 judge = "clip"  # an image-text network of the edition; it takes no part in making the pictures
-classes = []  # names; empty takes up to 12 of the edition's
+classes = []  # names; empty takes up to ten of the edition's
 references = 50  # the usual number per class
 sizes = [5, 10, 20, 50, 100]  # and others
 foreign = [5, 10, 20]  # how many of the usual number are replaced by images of other classes
@@ -35,7 +35,7 @@ tv = 2e-3  # ... and more smoothing than usual, which makes up for them
 second = ""  # edition of the second data set; empty takes the places of the world
 second_network = "resnet18"  # a role of that edition
 modes = []  # classes to take apart; empty takes the three whose images differ most
-pool = 240  # images of each of these
+pool = 200  # images of each of these
 groups = 10  # that they are divided into
 nearest = 20  # references for the picture of a group
 
@@ -55,7 +55,7 @@ ed = sg.load(edition, device=device)
 model = ed.model(network)
 taps = blocks(model)  # block1 to block5, or as many as the network has
 every = list(ed.classes)
-names = list(classes) or every[:: max(1, len(every) // 12)][:12]
+names = list(classes) or every[:: max(1, len(every) // 10)][:10]
 label = torch.tensor([every.index(name) for name in names])
 target = torch.tensor(ed.outputs)[label]
 sizes = sorted({*sizes, references})
@@ -193,7 +193,7 @@ def enough(first):
     error = (metrics.standard_error(usual, n) ** 2 + metrics.standard_error(most, n) ** 2) ** 0.5
     because = (f"Zero-shot top-1 is {few:.0%} with {min(sizes)} references, {usual:.0%} with {references} and {most:.0%} with "
                f"{max(sizes)}; the standard error of the last step is {100 * error:.0f} points ({n} pictures each).")
-    because += "" if few < usual else f" So {min(sizes)} references do as well as {references}."
+    because += "" if few < usual else f" So {min(sizes)} references do at least as well as {references}."
     return few < usual and abs(most - usual) <= error, because
 
 

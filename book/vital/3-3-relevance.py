@@ -27,7 +27,8 @@ device = "auto"  # auto | cpu | cuda
 network = "resnet50"  # a role of the edition
 relevance = "LRP"  # for transformers and ConvNeXt: AttnLRP
 layer = "block5"  # where the neuron lies
-neuron = -1  # a channel of that layer; -1 takes the one whose best images agree most on the class
+about = "rabbit"  # the class whose neuron is looked at; the first one where an edition has no such class
+neuron = -1  # a channel of that layer; -1 takes the one that stands out most on that class
 classes = []  # names for the second half; empty takes every fourth of up to 24
 steps = 0  # of each picture; 0 takes the method's own number
 references = 50  # patches per neuron, images per class
@@ -59,21 +60,19 @@ seen = ed.images("test", photos)  # pixels (n, 3, size, size) and labels
 # %% [markdown]
 # ## One neuron and what it is shown
 #
-# A neuron is a {term}`channel`. We take the one of the last {term}`block` whose best images agree most on the class,
-# and of each of these images the patch that excites it most, enlarged to full size. The patches are its
-# {term}`reference images`.
+# A neuron is a {term}`channel`. The paper takes one that detects ears. We take the channel of the last {term}`block` that
+# stands out most on one class, the rabbit unless told otherwise. From the images that excite it we cut the patch that
+# excites it most and enlarge it to full size; one patch per image. These patches are its {term}`reference images`.
 
 # %%
 answer = pooled(model, seen.pixels, layer).cpu()  # (n, c): mean over positions
-best = answer.topk(max(3, len(answer) // 48), 0)  # two images in a hundred
-kinds = seen.labels[best.indices]  # (best, c)
-common = kinds.mode(0).values  # (c,): the class that a channel's best images show most often
-agree = (kinds == common).float().mean(0)
-ahead = (best.values.mean(0) - answer.mean(0)) / answer.std(0).clamp(min=1e-9)
-chosen = int((100 * agree + ahead).argmax()) if neuron < 0 else neuron
+apart = (answer - answer.mean(0)) / answer.std(0).clamp(min=1e-9)
+on_class = {k: apart[seen.labels == k].mean(0) for k in seen.labels.unique().tolist()}  # (c,) each
+word = about if about in every else every[0]
+chosen = int(on_class[every.index(word)].argmax()) if neuron < 0 else neuron
 patches = top_patches(model, seen.pixels, [chosen], at=layer, k=references, shortlist=2 * references)
-print(f"{layer}, channel {chosen}: {float(agree[chosen]):.0%} of its {len(kinds)} best images show one class, "
-      f"{every[common[chosen]]}")
+share = float((seen.labels[patches.source] == every.index(word)).float().mean())
+print(f"{layer}, channel {chosen}: {share:.0%} of its {references} best patches come from images of {word}")
 
 # %% [markdown]
 # Two pictures are made from these patches. Both match the blocks before the neuron, with the same start, the same
@@ -84,10 +83,10 @@ print(f"{layer}, channel {chosen}: {float(agree[chosen]):.0%} of its {len(kinds)
 stages = blocks(model)
 taps = stages[: stages.index(layer)] if layer in stages else stages
 crops = patches.images.to(ed.device)  # (1, references, 3, size, size)
-shared = ("steps", "lr", "jitter", "start", "centre", "tv", "l2")  # what both methods have to choose
+shared = ("steps", "lr", "jitter", "start", "centre", "tv", "l2")  # what both ways of matching have to choose
 same = {name: PRESETS["world"][name] for name in shared} | pace
 plain = sg.kept(METHODS["VITAL"], model, [chosen], crops, taps=taps, seed=seed, **same)
-weighed = sg.kept(vital_inner, model, [chosen], crops, at=layer, relevance=relevance, seed=seed, **pace)
+weighed = sg.kept(vital_inner, model, [chosen], crops, at=layer, relevance=relevance, seed=seed, **same)
 
 # %% [markdown]
 # To see why they differ, take one of the neuron's best images, the one with most contrast among ten, and look at a
@@ -128,7 +127,7 @@ cells = [[image[0], maps[k], weights[k], crops[0, k], (plain, weighed)[k][0]] fo
 captions = ["", "activation", "relevance", "a patch"]
 show(sg.plot.grid(cells, rows=[f"channel {used}: most relevant", f"channel {idle}: active elsewhere"],
                   captions=[*captions, "VITAL without relevance", *captions, f"VITAL with {relevance}"]),
-     "fig-vital-2", f"Channel {chosen} of {layer} answers to *{every[common[chosen]]}*. Two channels of {middle} on one of its best images: how "
+     "fig-vital-2", f"Channel {chosen} of {layer} stands out on *{word}*. Two channels of {middle} on one of its best images: how "
      "active each is, from nothing (dark blue) to its most (yellow), and how relevant to the neuron, on one scale for both. The white line is the "
      "true outline of the object. Right: two of the neuron's patches, and its picture without and with relevance (VITAL, figure 2).",
      alt="Two rows: a picture, a map of activation, a map of relevance, a patch, and an optimised image.")
@@ -137,6 +136,9 @@ show(sg.plot.grid(cells, rows=[f"channel {used}: most relevant", f"channel {idle
 for c in pair:
     print(f"channel {c}: {float(active[c].sum() / active.sum()):.1%} of the activation of {middle}, "
           f"{float(found[c].sum() / found.sum()):.1%} of the neuron's relevance")
+strength = pooled(model, torch.cat([plain, weighed, crops[0]]), layer)[:, chosen]
+without, with_it = (strength[:2] / strength[2:].mean()).tolist()
+print(f"the neuron's answer, as a share of its mean answer to its patches: {without:.0%} without relevance, {with_it:.0%} with it")
 
 # %% [markdown]
 # Both activation maps in {numref}`fig-vital-2` are bright somewhere; it takes the relevance maps to tell them apart.
@@ -191,7 +193,7 @@ def on_objects(name, rows, targets):
 
 
 # %%
-typical = [int((ahead + 100 * (common == k)).argmax()) for k in common.unique()]  # a neuron for each class that has any
+typical = [int(lead.argmax()) for lead in on_class.values()]  # a neuron for each class
 rows = answer[:, typical].topk(6, 0).indices.T.flatten()  # its six best images
 targets = torch.tensor(typical).repeat_interleave(6)
 methods = dict.fromkeys([relevance, "guided backpropagation", "gradient x activation"])
@@ -235,8 +237,8 @@ target = torch.tensor([ed.outputs[every.index(name)] for name in names])
 real = ed.references(names, references, seed=seed).to(ed.device)
 some = [names.index(name) for name in classes] or list(range(1, len(names), 4)) or [0]
 without = sg.kept(METHODS["VITAL"], model, target, real, seed=seed, **pace)[some]
-usual = settings(model, "world", pace)
-same = {name: usual[name] for name in shared}  # the settings of the pictures without relevance
+usual = settings(model, "world", pace)  # what these were made with
+same = {name: usual[name] for name in shared}
 
 
 def pictures(name, scaled=False):

@@ -199,7 +199,7 @@ legend(fig, ["VITAL", "MACO"], loc="outside lower center")
 missing = " ".join(f"{role} {unavailable(ed.gives(role))}." for role in others if ed.gives(role))
 show(fig, "fig-vital-16", f"The map of {{numref}}`fig-vital-6` for other networks, each with its own features and its own pictures. {missing} "
      "Look for squares in the clouds of their colour, and for where the triangles gather (VITAL, figure 16).",
-     alt="Four maps with five clouds of coloured dots each; squares lie in or near the clouds, triangles elsewhere.")
+     alt="A map for each network with five clouds of coloured dots, and in each colour a square and a triangle.")
 
 # %%
 pd.concat(tables, names=["network", "pictures"]).round(2) if tables else missing
