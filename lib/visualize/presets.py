@@ -23,7 +23,7 @@ EXCEPTIONS = {
     "world": {
         "ConvNeXt": dict(tv=4e-4),
         "VisionTransformer": dict(steps=200, lr=0.3, start=1.0),
-        "VisionTransformer 16": dict(steps=200, lr=0.3, start=1.0, tv=1e-3),
+        "VisionTransformer 16": dict(steps=200, lr=0.3, start=1.0, tv=6e-4),
         "SwinTransformerV2": dict(steps=200, lr=0.3),
     },
 }
