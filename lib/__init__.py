@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 # Everything is fetched on first use, so that `import sightglass` stays quick and loads no torch.
 _NAMES = {
     "kept": ("press.kept", "kept"),
+    "kept_each": ("press.kept", "kept_each"),
     "load": ("editions", "load"),
     "model": ("zoo", "model"),
 }

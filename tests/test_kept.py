@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sightglass.press.kept import kept, key
+from sightglass.press.kept import kept, kept_each, key
 from sightglass.zoo import normalise
 
 CALLS = []
@@ -34,6 +34,29 @@ def test_a_result_is_computed_once_and_comes_back_equal():
     assert torch.equal(kept(twice, x + 1), 2 * (x + 1)) and len(CALLS) == 3
     both = [kept(pair, x) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*both, strict=True)) and isinstance(both[1], tuple)
+
+
+def shade(model, target, references, *, seed=0):
+    """Make an image from each target's references, and note the batch."""
+    CALLS.append(target.tolist())
+    return references.mean(1) + target[:, None, None, None] + seed
+
+
+def test_of_a_batch_only_unknown_images_are_made():
+    model, references = nn.Linear(1, 1), torch.rand(4, 2, 3, 5, 5)
+    some = kept_each(shade, model, [1, 3], references[[1, 3]])
+    every = kept_each(shade, model, range(4), references)
+    assert CALLS == [[1, 3], [0, 2]] and torch.equal(every[[1, 3]], some)
+    assert torch.equal(every, shade(model, torch.arange(4), references))
+    CALLS.clear()
+    kept_each(shade, model, [3, 3], references[[3, 0]])  # as known with its own references only
+    kept_each(shade, model, [3], references[[3]], seed=1)
+    with torch.no_grad():
+        model.weight += 1
+    kept_each(shade, model, [3], references[[3]])
+    assert CALLS == [[3], [3], [3]]
+    with pytest.raises(ValueError, match="argument 2"):
+        kept_each(shade, model, [3], references)
 
 
 def test_the_key_follows_code_weights_types_and_shapes():

@@ -25,7 +25,7 @@ seed = 0
 device = "auto"  # auto | cpu | cuda
 network = "resnet50"  # a role of the edition
 classes = []  # names; empty takes up to 24 of the edition's
-steps = 150
+steps = 100
 references = 50  # real images per class
 preset = "world"  # world | paper
 

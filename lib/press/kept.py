@@ -1,4 +1,4 @@
-"""Results that several notebooks need, computed once: `kept(vital, model, target, references, steps=150)`.
+"""Results that several notebooks need, computed once: `kept(vital, model, target, references, steps=100)`.
 
 A result is kept under a key made of the function's code (its file and all that it imports), its arguments and the
 weights of the networks among them. Files lie beside the world's in the cache folder and are written whole or not at
@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,48 @@ def kept(make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
     Callbacks aren't part of the key, and aren't called when the result was kept.
     """
-    path = cache_folder() / "kept" / f"{make.__name__}-{key(make, arguments, options)}.safetensors"
+    name = key(make, arguments, options)
+    known = read(make, name)
+    return keep(make, name, make(*arguments, **options)) if known is None else known
+
+
+def kept_each(
+    make: Callable[..., Tensor], model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, **options: Any
+) -> Tensor:  # fmt: skip
+    """Return one image per target (k, 3, s, s); those that aren't known are made in one batch, and each is kept.
+
+    For methods whose images don't depend on what else is in the batch. DeepInversion's do: give it to `kept`.
+    """
+    target = torch.as_tensor(target)
+    common = key(make, (model,), options)
+    names = [digest([common, described(pair)]) for pair in zip(target, references, strict=True)]
+    images = [read(make, name) for name in names]
+    missing = [k for k, image in enumerate(images) if image is None]
+    if missing:
+        for k, image in zip(missing, make(model, target[missing], references[missing], **options), strict=True):
+            images[k] = keep(make, names[k], image.cpu())
+    return torch.stack(images)
+
+
+def place(make: Callable[..., Any], name: str) -> Path:
+    """Return the file of a result."""
+    return cache_folder() / "kept" / f"{make.__name__}-{name}.safetensors"
+
+
+def read(make: Callable[..., Any], name: str) -> Any:
+    """Return a result that was kept, or None."""
     try:
-        return unpacked(load_file(path))
+        return unpacked(load_file(place(make, name)))
     except (OSError, SafetensorError):
-        result = make(*arguments, **options)
+        return None
+
+
+def keep(make: Callable[..., Any], name: str, result: Any) -> Any:
+    """Write a result and hand it on; a full or locked disk is only a warning."""
     try:
-        write(path, save(packed(result)))
+        write(place(make, name), save(packed(result)))
     except OSError as error:
-        warnings.warn(f"a result of {make.__name__} wasn't kept: {error}", stacklevel=2)
+        warnings.warn(f"a result of {make.__name__} wasn't kept: {error}", stacklevel=3)
     return result
 
 
@@ -50,7 +83,11 @@ def key(make: Callable[..., Any], arguments: tuple, options: dict) -> str:
     files = reached(LIB, {source}) if source.is_relative_to(LIB) else []
     code = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] or [inspect.getsource(make)]
     options = {name: value for name, value in options.items() if name != "callback"}
-    content = [make.__qualname__, code, described(arguments), described(options), torch.__version__]
+    return digest([make.__qualname__, code, described(arguments), described(options), torch.__version__])
+
+
+def digest(content: list) -> str:
+    """Shorten anything that JSON can write to a name."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
 
 

@@ -20,7 +20,7 @@ from .presets import settings
 PRESETS = {
     "paper": dict(steps=2000, lr=0.05, jitter=30 / 224, tv=1e-4, l2=1e-5, statistics=0.05, first=10.0, batch=64,
                   start=1.0, down=1, finish=0.5),
-    "world": dict(steps=150, lr=0.1, jitter=6 / 64, tv=4e-3, l2=1e-5, statistics=0.01, first=10.0, batch=64,
+    "world": dict(steps=100, lr=0.1, jitter=6 / 64, tv=4e-3, l2=1e-5, statistics=0.01, first=10.0, batch=64,
                   start=0.1, down=1, finish=0.5),
 }  # fmt: skip
 

@@ -18,11 +18,11 @@ from .presets import settings
 # is the deviation before the sigmoid. A quarter of 64 pixels shows nothing, so the world's crops are large.
 FOURIER = {
     "paper": dict(steps=1000, lr=1.0, crops=6, crop=(0.25, 0.1), noise=0.1, contrast=1.0, decay=1.5),
-    "world": dict(steps=150, lr=0.3, crops=2, crop=(0.7, 0.15), noise=0.1, contrast=3.0, decay=1.5),
+    "world": dict(steps=100, lr=0.3, crops=2, crop=(0.7, 0.15), noise=0.1, contrast=3.0, decay=1.5),
 }
 MACO = {
     "paper": dict(steps=1000, lr=1.0, crops=6, crop=(0.25, 0.1), noise=0.1, contrast=1.0, magnitude=None),
-    "world": dict(steps=150, lr=0.3, crops=2, crop=(0.7, 0.15), noise=0.1, contrast=3.0, magnitude=None),
+    "world": dict(steps=100, lr=0.3, crops=2, crop=(0.7, 0.15), noise=0.1, contrast=3.0, magnitude=None),
 }
 # Square root of the colour covariance of photographs, normalised: rows are brightness, blue-yellow, green-magenta.
 COLOURS = ((0.5628, 0.5845, 0.5845), (0.1948, 0.0, -0.1948), (0.0433, -0.1082, 0.0649))

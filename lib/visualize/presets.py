@@ -8,7 +8,7 @@ from ..names import unknown
 PRESETS = {
     "paper": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, centre=0.0, tv=0.0, l2=0.0,
                   weights="even", relevance=None, taps=None),
-    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.5, centre=0.4, tv=5e-4, l2=0.0,
+    "world": dict(steps=100, lr=1.0, jitter=6 / 64, start=0.5, centre=0.4, tv=5e-4, l2=0.0,
                   weights="scale-free", relevance=None, taps=None),
 }  # fmt: skip
 # where a network needs something else, by timm class and, for the official ViTs, by patch size; in the world because
@@ -21,10 +21,10 @@ EXCEPTIONS = {
         "VisionTransformer 32": dict(tv=3e-4, l2=3e-4, weights=(1, 1, 1, 1, 0.1)),
     },
     "world": {
-        "ConvNeXt": dict(tv=4e-4),
-        "VisionTransformer": dict(steps=200, lr=0.3, start=1.0),
-        "VisionTransformer 16": dict(steps=200, lr=0.3, start=1.0, tv=6e-4),
-        "SwinTransformerV2": dict(steps=200, lr=0.3),
+        "ConvNeXt": dict(steps=150, tv=4e-4),
+        "VisionTransformer": dict(steps=130, lr=0.3, start=1.0),
+        "VisionTransformer 16": dict(steps=130, lr=0.3, start=1.0, tv=6e-4),
+        "SwinTransformerV2": dict(steps=130, lr=0.3),
     },
 }
 
