@@ -135,6 +135,7 @@ def to_html(table: Text) -> str:
 
 
 def inline(text: str) -> str:
-    """Escape a text for HTML; code and bold keep their look."""
+    """Escape a text for HTML; code, bold and emphasis keep their look."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=True))
-    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+    text = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+    return re.sub(r"(?<![\w*])\*([^\s*](?:[^*]*[^\s*])?)\*(?![\w*])", r"<em>\1</em>", text)

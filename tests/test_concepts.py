@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sightglass.concepts import circuit, clusters, craft, patches, pooled, top_patches
-from sightglass.concepts.craft import coefficients, factorise
+from sightglass.concepts.craft import coefficients, factorise, masked_outputs
 from sightglass.concepts.sobol import design, total_indices
 
 
@@ -142,7 +143,40 @@ def test_craft_finds_the_colours_and_which_of_them_counts(coloured):
     torch.testing.assert_close(found.importance, torch.tensor([0.5, 0.0]), rtol=0, atol=0.05)
     assert (found.patches.source[0] % 2 == 0).all() and (found.patches.source[1] % 2 == 1).all()
     assert found.patches.images.shape == (2, 6, 3, 16, 16)
+    # every other picture is red, and when only those are tested, red is all that counts
+    some = craft(model, pictures, 1, at="1", r=2, k=6, patch=8, stride=8, tested=12)
+    assert torch.equal(some.directions, found.directions) and torch.equal(some.patches.source, found.patches.source)
+    torch.testing.assert_close(some.importance, torch.tensor([1.0, 0.0]), rtol=0, atol=0.1)
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in before.items())
+
+
+class Shortcut(nn.Module):
+    """Pixels go to the classifier through a tap and, as strongly as told, beside it."""
+
+    def __init__(self, beside):
+        super().__init__()
+        self.see, self.relu, self.other = nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 3, 1)
+        self.decide, self.beside = nn.Linear(3, 2), beside
+        self.pretrained_cfg = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
+
+    def forward(self, x):
+        other = self.other(x)
+        return self.decide((self.relu(self.see(x)) + self.beside * other).mean((2, 3)))
+
+
+@pytest.mark.parametrize("beside", [0.0, 1.0])
+def test_masked_outputs_are_those_of_the_whole_network(images, beside, monkeypatch):
+    torch.manual_seed(0)
+    model = Shortcut(beside).eval().requires_grad_(False)
+    maps, directions, masks = model.relu(model.see(images)).flatten(2), torch.eye(3) + 0.2, torch.rand(7, 3)
+    monkeypatch.setattr(sys.modules["sightglass.concepts.craft"], "AT_ONCE", 3)
+    found = list(masked_outputs(model, images, maps, directions, 1, masks, "relu"))
+    for image, one, outputs in zip(images, maps, found, strict=True):
+        amount = coefficients(one.T, directions)  # (positions, 3)
+        for mask, output in zip(masks, outputs, strict=True):
+            through = ((mask * amount) @ directions).T.mean(1)
+            expected = model.decide(through + beside * model.other(image).mean((1, 2)))[1]
+            torch.testing.assert_close(output, expected, rtol=1e-3, atol=1e-4)
 
 
 def blobs(counts, spread=0.1):

@@ -120,7 +120,7 @@ def test_a_batch_of_targets_and_seeds_equals_one_at_a_time(network, references):
 @pytest.mark.parametrize("at", ["block5", "block3", "logits"])
 def test_the_loss_falls_and_the_network_stays_bit_equal(network, references, at):
     before, losses = copy.deepcopy(network.state_dict()), []
-    vital_inner(network, [1, 2], references, at=at, steps=12, lr=0.1, tv=0, jitter=0,
+    vital_inner(network, [1, 2], references, at=at, steps=12, lr=0.1, tv=0, jitter=0, start=0.05, centre=0.0,
                 callback=lambda step, now: losses.append(now))  # fmt: skip
     assert (losses[-1] < 0.5 * losses[0]).all()
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in before.items())
@@ -142,6 +142,18 @@ def test_a_channel_that_is_dead_at_the_start_is_found_again(network, references)
     torch.testing.assert_close(found["block3"][:1], lone["block3"], rtol=1e-4, atol=1e-7)
     with pytest.warns(RuntimeWarning, match="1 of 2 finished images leave their target at block5 at zero"):
         vital_inner(model, [5, 6], references, steps=1)
+
+
+def test_guided_backpropagation_starts_as_lrp_where_its_target_is_dead(network, references):
+    model = copy.deepcopy(network)
+    model.layer4[1].bn2.bias[5] = -100.0  # no gradient passes
+    job, goal, _ = planned(model, [5, 6], references, relevance="guided backpropagation")
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    found, _ = neurons.look(model, x, torch.tensor([5, 6]), goal)
+    alone = RELEVANCE["LRP"](model, x[:1], torch.tensor([5]), goal.taps, at="block5", where="best")
+    guided = RELEVANCE["guided backpropagation"](model, x[1:], torch.tensor([6]), goal.taps, at="block5")
+    torch.testing.assert_close(found["block3"], torch.cat([alone["block3"], guided["block3"]]), rtol=1e-4, atol=1e-7)
+    assert alone["block3"].sum() > 0
 
 
 @pytest.mark.parametrize(("name", "how", "relevance"), [

@@ -195,6 +195,12 @@ def test_long_tables_get_a_line_per_group():
     assert "<strong>A</strong>" in tables.to_html(tables.Text(["n", "v"], want, [False, True], []))
 
 
+def test_captions_keep_their_look_as_html():
+    assert module.plain("see *all* of **it**, `a * b`") == "see <em>all</em> of <strong>it</strong>, <code>a * b</code>"
+    for text in ("2 * 3 * 4", "a*b*c", "* one", "{numref}`x`"):
+        assert "<em>" not in module.plain(text)
+
+
 def test_unknown_names_list_the_nearest():
     sentence = "unknown network 'Resnet5': did you mean resnet50? Valid: vgg16, resnet50"
     assert unknown("network", "Resnet5", ["vgg16", "resnet50"]) == sentence

@@ -236,7 +236,7 @@ names = every[:: max(1, len(every) // 24)][:24]
 target = torch.tensor([ed.outputs[every.index(name)] for name in names])
 real = ed.references(names, references, seed=seed).to(ed.device)
 some = [names.index(name) for name in classes] or list(range(1, len(names), 4)) or [0]
-without = sg.kept(METHODS["VITAL"], model, target, real, seed=seed, **pace)[some]
+without = sg.kept_each(METHODS["VITAL"], model, target[some], real[some], seed=seed, **pace)
 usual = settings(model, "world", pace)  # what these were made with
 same = {name: usual[name] for name in shared}
 

@@ -193,9 +193,9 @@ print(effects.round(3).to_string())
 taps = blocks(model)
 real = ed.references(names, references, seed=seed).to(ed.device)
 choices = {f"{tap} alone": [tap] for tap in taps} | {f"{taps[0]} and {taps[-1]}": [taps[0], taps[-1]]}
-made = {name: sg.kept(METHODS["VITAL"], model, target[some], real[some], taps=matched, seed=seed, **pace)
+made = {name: sg.kept_each(METHODS["VITAL"], model, target[some], real[some], taps=matched, seed=seed, **pace)
         for name, matched in choices.items()}  # fmt: skip
-made["all blocks"] = sg.kept(METHODS["VITAL"], model, target, real, seed=seed, **pace)[some]
+made["all blocks"] = sg.kept_each(METHODS["VITAL"], model, target[some], real[some], seed=seed, **pace)
 
 # %% [markdown]
 # How good are they? Eyes will differ, so a judge is asked that took no part: an image-text network, of another family

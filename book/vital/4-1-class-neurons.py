@@ -25,7 +25,7 @@ seed = 0
 device = "auto"  # auto | cpu | cuda
 networks = ["resnet50", "convnext_base", "densenet121", "vit_l_16", "vit_l_32"]  # roles of the edition
 classes = []  # names; empty takes up to 24 of the edition's
-few = 8  # classes per figure, and of Fourier and DeepInversion on all networks but the first
+few = 8  # classes per figure, and of all methods but VITAL on all networks but the first
 channels = 8  # inner neurons of the first network
 probing = 600  # images that the neurons' patches are cut from
 steps = 0  # of every method; 0 takes each method's own
@@ -63,9 +63,9 @@ title |= {role: role for role in roles if role not in title}
 # %% [markdown]
 # ## What do these networks want to see?
 #
-# On the first network, four methods draw every class. On the others VITAL and {term}`MACO` draw every class, and two more
-# methods some of them. All start from noise and take their own usual number of steps. The pictures are kept on disk: {doc}`/vital/4-1-1-embedding-space`,
-# Section 4.2 and {doc}`/vital/4-3-human-study` look at the same ones.
+# On the first network, four methods draw every class. On the others VITAL draws every class, and the other methods
+# some of them. All start from noise and take their own usual number of steps. Each picture is kept on disk: {doc}`/vital/4-1-1-embedding-space`,
+# {doc}`/vital/4-2-benchmark` and {doc}`/vital/4-3-human-study` look at the same ones.
 
 # %%
 rows = ["MACO", "Fourier", "DeepInversion", "VITAL"]
@@ -77,11 +77,12 @@ def pictures(method, role, wanted):
     """Pictures of some classes by a method on a network {class: picture}, or why there are none."""
     if why := applies(method, models[role]):
         return unavailable(why)
-    made = sg.kept(METHODS[method], models[role], target[wanted], real[wanted], seed=seed, **how)
+    keep = sg.kept if method == "DeepInversion" else sg.kept_each  # it looks at all pictures of its batch together
+    made = keep(METHODS[method], models[role], target[wanted], real[wanted], seed=seed, **how)
     return dict(zip(wanted, made.cpu(), strict=True))
 
 
-drawn = {(role, method): pictures(method, role, all_of_them if role == main or method in ("VITAL", "MACO") else some)
+drawn = {(role, method): pictures(method, role, all_of_them if role == main or method == "VITAL" else some)
          for role in roles for method in rows}  # fmt: skip
 
 
@@ -237,7 +238,7 @@ show(plot.grid(page, rows=[names[k] for k in others], columns=["real", *(title[r
 #
 # The worst pictures, by score. For classes this is the margin of above. An inner neuron has no name, but it has the
 # real patches that excite it most. So the judge compares its picture with those: how much nearer is it to its own patches than
-# to those of any other neuron that was drawn? (appendix B.1 tells how pictures of inner neurons are made.)
+# to those of any other neuron that was drawn? ({doc}`/vital/b-1-inner-neurons` tells how pictures of inner neurons are made.)
 
 # %%
 pool = ed.images("train", probing).pixels
@@ -246,7 +247,7 @@ alive = alive.nonzero().flatten().cpu()
 draw = torch.Generator().manual_seed(seed)
 chosen = alive[torch.randperm(len(alive), generator=draw)[:channels]].sort().values
 patches = top_patches(models[main], pool, chosen, at="block5", k=references, shortlist=2 * references)
-inner = sg.kept(vital_inner, models[main], chosen, patches.images, at="block5", seed=seed, **how).cpu()
+inner = sg.kept_each(vital_inner, models[main], chosen, patches.images, at="block5", seed=seed, **how).cpu()
 
 
 @torch.no_grad()
@@ -317,7 +318,7 @@ hard = table["worst"].mode()[0]
 Markdown(f""":::{{admonition}} What to take away
 :class: tip
 - The judge names {min(counts):.0f} to {max(counts):.0f}% of the VITAL pictures, depending on the network
-  ({{numref}}`fig-vital-1` and {{numref}}`fig-vital-21`). Section 4.2 has the other methods' numbers.
+  ({{numref}}`fig-vital-1` and {{numref}}`fig-vital-21`). {{doc}}`/vital/4-2-benchmark` has the other methods' numbers.
 - The output of a class can be turned up without drawing the class. What a picture repeats, and what it leaves out, says
   which question the method asked ({{numref}}`fig-vital-4`).
 - The worst pictures say something, too. {hard.capitalize()} is among the hardest here, and of {len(chosen)} pictures of inner neurons the

@@ -101,7 +101,8 @@ for method in asked_about:
     if reason := applies(method, model):
         print(f"{method}: {unavailable(reason)}")
         continue
-    made[method] = sg.kept(METHODS[method], model, target, real, seed=seed, **how).cpu()
+    keep = sg.kept if method == "DeepInversion" else sg.kept_each  # it looks at all pictures of its batch together
+    made[method] = keep(METHODS[method], model, target, real, seed=seed, **how).cpu()
 
 # %% [markdown]
 # For inner neurons we draw channels of `block5` at random, leave out those that hardly any image excites, and look for
@@ -116,9 +117,9 @@ chosen = alive[torch.randperm(len(alive), generator=draw)[:channels]].sort().val
 patches = top_patches(model, pool, chosen, at="block5", k=50, shortlist=100)
 by_relevance = how if relevance == "LRP" else how | {"relevance": relevance}  # LRP is the default
 given = model, chosen, patches.images
-inner = {"VITAL": sg.kept(vital_inner, *given, at="block5", seed=seed, **by_relevance).cpu()}
+inner = {"VITAL": sg.kept_each(vital_inner, *given, at="block5", seed=seed, **by_relevance).cpu()}
 for method in ("MACO", "Fourier"):
-    inner[method] = sg.kept(METHODS[method], *given, at="block5", seed=seed, **how).cpu()
+    inner[method] = sg.kept_each(METHODS[method], *given, at="block5", seed=seed, **how).cpu()
 channel_names = [f"channel {c}" for c in chosen.tolist()]
 
 # %% [markdown]

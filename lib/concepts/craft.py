@@ -6,15 +6,19 @@ the rest of the network gives their importance. See `book/vital/b-3-concepts`.
 
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..zoo import normalise
+from ..zoo.suffix import Suffix
 from ..zoo.taps import split
 from .patches import Patches, best, boxes, crops, cut, enlarged, look, patch_size, pooled
 from .sobol import design, total_indices
+
+AT_ONCE = 64  # masks that the rest of the network sees at once
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,20 @@ class Concepts:
 
 def craft(
     model: nn.Module, images: Tensor, class_: int, *, at: str = "block5", patch: int | None = None,
-    stride: int | None = None, r: int = 10, k: int = 50, points: int = 32, seed: int = 0,
+    stride: int | None = None, r: int = 10, k: int = 50, points: int = 32, tested: int | None = None, seed: int = 0,
 ) -> Concepts:  # fmt: skip
     """Find r concepts of a class in its images (n, 3, h, w), with up to k patches of distinct images for each.
 
     A patch is half the image unless told. `points` sets how often each concept is masked when its importance is
-    measured: the rest of the network runs points * (r + 2) times per image.
+    measured: the rest of the network runs points * (r + 2) times for each image `tested`, all of them unless told.
     """
     patch, stride = patch_size(images, patch, stride)
     cells = crops(images, patch, stride)
     answers = pooled(model, enlarged(cells.flatten(0, 1), images.shape[-1]), at)
     directions = factorise(answers, r, at, seed)
-    maps = torch.cat(list(look(model, images, at)))
-    importance = importances(model, images, maps, directions, class_, at=at, points=points, seed=seed)
+    some = images[:: max(1, len(images) // (tested or len(images)))][:tested]
+    maps = torch.cat(list(look(model, some, at)))
+    importance = importances(model, some, maps, directions, class_, at=at, points=points, seed=seed)
     order = importance.argsort(descending=True)
     directions, importance = directions[order], importance[order]
     presence = coefficients(answers, directions).unflatten(0, cells.shape[:2])
@@ -94,10 +99,20 @@ def masked_outputs(
     """Give each image's output of a class while the directions in it are weakened by masks (m, r): (m,)."""
     positions = maps.transpose(1, 2)  # (n, positions, c)
     amounts = coefficients(positions.flatten(0, 1), directions).unflatten(0, positions.shape[:2])
-    for image, amount in zip(images.to(maps.device), amounts, strict=True):
-        kept = (masks[:, None] * amount) @ directions  # (m, positions, c)
-        with split(model, at, "logits", like=normalise(model, image[None])) as rest:
-            output = rest(kept.transpose(1, 2))[:, :, 0]
-        if not 0 <= class_ < output.shape[1]:
-            raise IndexError(f"class {class_} doesn't exist: {type(model).__name__} has 0 to {output.shape[1] - 1}")
-        yield output[:, class_]
+    x = normalise(model, images.to(maps.device))
+    with split(model, at, "logits", like=x[:1]) as rest:
+        alone = decides_alone(model, x, maps, rest)
+        for image, amount in zip(x, amounts, strict=True):
+            with nullcontext(rest) if alone else split(model, at, "logits", like=image[None]) as own:
+                # a few masks at a time: large buffers cost more to get than to fill
+                output = torch.cat([own(((part[:, None] * amount) @ directions).transpose(1, 2))[:, :, 0]
+                                    for part in masks.split(AT_ONCE)])  # fmt: skip
+            if not 0 <= class_ < output.shape[1]:
+                raise IndexError(f"class {class_} doesn't exist: {type(model).__name__} has 0 to {output.shape[1] - 1}")
+            yield output[:, class_]
+
+
+def decides_alone(model: nn.Module, x: Tensor, maps: Tensor, rest: Suffix) -> bool:
+    """Tell whether the rest of the network, split off with one image, serves all: nothing runs beside the tap."""
+    rows = range(0, len(x), max(1, len(x) // AT_ONCE))
+    return torch.allclose(rest(maps[rows])[:, :, 0], model(x[rows]), rtol=1e-3, atol=1e-4)

@@ -28,8 +28,8 @@ PRESETS = {
                        weights=(0.1, 1, 1, 1), taps=None, where=None, spatial=True, channels=True),
     "paper-text": dict(steps=2000, lr=1.0, jitter=30 / 224, start=1.0, centre=0.0, tv=3e-6, l2=3e-6,
                        weights=(0.1, 1, 1, 1), taps=None, where=None, spatial=False, channels=False),
-    "world": dict(steps=150, lr=1.0, jitter=6 / 64, start=0.05, centre=0.0, tv=5e-4, l2=0.0,
-                  weights="scale-free", taps=None, where=None, spatial=True, channels=True),
+    "world": dict(steps=100, lr=0.5, jitter=4 / 64, start=0.5, centre=0.4, tv=1e-3, l2=0.0,
+                  weights="scale-free", taps=None, where=None, spatial=True, channels=False),
 }  # fmt: skip
 AT_ONCE = 16  # references, whose activations and relevance are kept for the way back
 
@@ -104,7 +104,9 @@ def look(model: nn.Module, x: Tensor, target: Tensor, goal: Goal) -> tuple[dict[
         found, activations = find(x, taps=[*goal.taps, goal.at], where=goal.where)
         lost = dead(activations[goal.at].detach(), target) if goal.where == "everywhere" else None
         if lost is not None and lost.any():
-            start, _ = find(x.detach()[lost], target=target[lost], taps=goal.taps, where="best")
+            # no gradient passes a ReLU that is off, so guided backpropagation starts as LRP
+            known = "LRP" if goal.relevance == "guided backpropagation" else goal.relevance
+            start, _ = find(x.detach()[lost], target=target[lost], taps=goal.taps, where="best", relevance=known)
             for tap, instead in start.items():
                 found[tap] = found[tap].index_put((lost,), instead)
     return {tap: found[tap] for tap in goal.taps}, activations
