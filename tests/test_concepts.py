@@ -60,7 +60,7 @@ def test_top_patches_are_the_best_of_each_image(network, images, directions):
 
 def test_chunks_and_a_full_shortlist_change_nothing(network, images, monkeypatch):
     whole = top_patches(network, images, range(6), at="1", k=5)
-    assert whole.images.shape == (6, 5, 3, 24, 24) and len(whole) == 6 and whole.box[0, 0, 2] == 12
+    assert whole.images.shape == (6, 5, 3, 24, 24) and len(whole) == 6 and whole.box[0, 0, 2] == 18
     monkeypatch.setattr(patches, "CHUNK", 3)
     pieces = top_patches(network, images, range(6), at="1", k=5, shortlist=9)
     every = top_patches(network, images, range(6), at="1", k=5)

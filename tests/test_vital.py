@@ -150,6 +150,7 @@ def test_paper_preset_knows_the_official_exceptions(network):
     (dict(preset="fancy"), KeyError, "unknown preset 'fancy': Valid: paper, world"),
     (dict(stepz=3), TypeError, "unknown option of vital 'stepz': did you mean steps"),
     (dict(target=[0]), ValueError, "one set for each of the 1 targets"),
+    (dict(target=[0, 99, 1]), IndexError, "class 99 doesn't exist: ResNet has classes 0 to"),
     (dict(relevance="gradient"), KeyError, "unknown relevance 'gradient'.*gradient x activation"),
     (dict(taps=["blockk1"]), KeyError, "block1"),
 ])  # fmt: skip

@@ -31,8 +31,9 @@ about = "rabbit"  # the class whose neuron is looked at; the first one where an 
 neuron = -1  # a channel of that layer; -1 takes the one that stands out most on that class
 classes = []  # names for the second half; empty takes every fourth of up to 24
 steps = 0  # of each picture; 0 takes the method's own number
-references = 50  # patches per neuron, images per class
-photos = 2400  # images in which patches are looked for
+references = 50  # images per class
+best = 16  # patches per neuron, from as many images
+photos = 1600  # images in which patches are looked for
 
 # %%
 import pandas as pd
@@ -70,9 +71,9 @@ apart = (answer - answer.mean(0)) / answer.std(0).clamp(min=1e-9)
 on_class = {k: apart[seen.labels == k].mean(0) for k in seen.labels.unique().tolist()}  # (c,) each
 word = about if about in every else every[0]
 chosen = int(on_class[every.index(word)].argmax()) if neuron < 0 else neuron
-patches = top_patches(model, seen.pixels, [chosen], at=layer, k=references, shortlist=2 * references)
+patches = top_patches(model, seen.pixels, [chosen], at=layer, k=best, shortlist=2 * best)
 share = float((seen.labels[patches.source] == every.index(word)).float().mean())
-print(f"{layer}, channel {chosen}: {share:.0%} of its {references} best patches come from images of {word}")
+print(f"{layer}, channel {chosen}: {share:.0%} of its {best} best patches come from images of {word}")
 
 # %% [markdown]
 # Two pictures are made from these patches. Both match the blocks before the neuron, with the same start, the same
@@ -85,7 +86,7 @@ taps = stages[: stages.index(layer)] if layer in stages else stages
 crops = patches.images.to(ed.device)  # (1, references, 3, size, size)
 shared = ("steps", "lr", "jitter", "start", "centre", "tv", "l2")  # what both ways of matching have to choose
 same = {name: PRESETS["world"][name] for name in shared} | pace
-plain = sg.kept(METHODS["VITAL"], model, [chosen], crops, taps=taps, seed=seed, **same)
+plain = sg.kept(METHODS["VITAL"], model, [0], crops, taps=taps, seed=seed, **same)  # which target doesn't matter here
 weighed = sg.kept(vital_inner, model, [chosen], crops, at=layer, relevance=relevance, seed=seed, **same)
 
 # %% [markdown]

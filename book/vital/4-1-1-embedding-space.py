@@ -37,6 +37,7 @@ import torch
 import sightglass as sg
 from sightglass import metrics, visualize, world
 from sightglass.show import claim, show, unavailable
+from sightglass.visualize.fourier import mean_spectrum
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
@@ -60,10 +61,14 @@ unseen = ed.references(names, min(dots, 20), seed=seed, split="test").to(ed.devi
 # in training, and MACO {cite:p}`fel2023maco` and Fourier {cite:p}`olah2017`, which raise the output and nothing else.
 
 # %%
+spectrum = mean_spectrum(real.flatten(0, 1))  # of real images, for MACO
+
+
 def pictures(model, method, of=slice(None)):
     """One picture per class (classes, 3, size, size), from the cache where another page has made it."""
     keep = sg.kept if method == "DeepInversion" else sg.kept_each  # it looks at all pictures of its batch together
-    made = keep(visualize.METHODS[method], model, target[of], real[of], seed=seed)
+    own = {"magnitude": spectrum} if method == "MACO" else {}
+    made = keep(visualize.METHODS[method], model, target[of], real[of], seed=seed, **own)
     return metrics.eight_bits(made.to(ed.device))
 
 

@@ -30,6 +30,7 @@ channels = 8  # inner neurons of the first network
 probing = 600  # images that the neurons' patches are cut from
 steps = 0  # of every method; 0 takes each method's own
 references = 50  # real images per class
+best = 16  # patches per inner neuron
 
 # %%
 import pandas as pd
@@ -41,6 +42,7 @@ from sightglass import plot, zoo
 from sightglass.concepts import pooled, top_patches
 from sightglass.metrics import class_vectors, default_templates, eight_bits
 from sightglass.show import published, show, unavailable
+from sightglass.visualize.fourier import mean_spectrum
 from sightglass.visualize.methods import METHODS, applies
 from sightglass.visualize.neurons import vital_inner
 
@@ -72,13 +74,16 @@ rows = ["MACO", "Fourier", "DeepInversion", "VITAL"]
 all_of_them = list(range(len(names)))
 some = all_of_them[:: max(1, len(names) // few)][:few]
 
+spectrum = mean_spectrum(real.flatten(0, 1))  # of real images, for MACO
+
 
 def pictures(method, role, wanted):
     """Pictures of some classes by a method on a network {class: picture}, or why there are none."""
     if why := applies(method, models[role]):
         return unavailable(why)
     keep = sg.kept if method == "DeepInversion" else sg.kept_each  # it looks at all pictures of its batch together
-    made = keep(METHODS[method], models[role], target[wanted], real[wanted], seed=seed, **how)
+    own = {"magnitude": spectrum} if method == "MACO" else {}
+    made = keep(METHODS[method], models[role], target[wanted], real[wanted], seed=seed, **own, **how)
     return dict(zip(wanted, made.cpu(), strict=True))
 
 
@@ -246,7 +251,7 @@ alive = (pooled(models[main], pool, "block5") > 0).sum(0) >= references
 alive = alive.nonzero().flatten().cpu()
 draw = torch.Generator().manual_seed(seed)
 chosen = alive[torch.randperm(len(alive), generator=draw)[:channels]].sort().values
-patches = top_patches(models[main], pool, chosen, at="block5", k=references, shortlist=2 * references)
+patches = top_patches(models[main], pool, chosen, at="block5", k=best, shortlist=2 * best)
 inner = sg.kept_each(vital_inner, models[main], chosen, patches.images, at="block5", seed=seed, **how).cpu()
 
 

@@ -45,6 +45,7 @@ from sightglass import zoo
 from sightglass.metrics import accuracy, eight_bits, features, floor, frechet, standard_error, zero_shot
 from sightglass.show import beside, claim, published, show
 from sightglass.visualize import plugin
+from sightglass.visualize.fourier import mean_spectrum
 from sightglass.visualize.methods import METHODS, applies
 from sightglass.zoo.taps import record
 
@@ -78,11 +79,14 @@ some = all_of_them[:: max(1, len(names) // few)][:few]
 scored = {role: all_of_them if role == main else some for role in roles}
 fewer = some[:: max(1, len(some) // short)][:short]
 
+spectrum = mean_spectrum(real.flatten(0, 1))  # of real images, for MACO
+
 
 def pictures(method, role, wanted, **options):
     """Pictures (k, 3, h, w) of some classes by a method on a network, as a file would hold them."""
     keep = sg.kept if method == "DeepInversion" else sg.kept_each  # it looks at all pictures of its batch together
-    made = keep(METHODS[method], models[role], target[wanted], real[wanted], seed=seed, **options, **how)
+    own = {"magnitude": spectrum} if method == "MACO" else {}
+    made = keep(METHODS[method], models[role], target[wanted], real[wanted], seed=seed, **own, **options, **how)
     return eight_bits(made.cpu())
 
 

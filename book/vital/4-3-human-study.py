@@ -55,6 +55,7 @@ from sightglass.show import png, published, show, unavailable
 from sightglass.study import drawing, figures, numbers
 from sightglass.study.items import SYMBOLS
 from sightglass.study.pictures import framed
+from sightglass.visualize.fourier import mean_spectrum
 from sightglass.visualize.methods import METHODS, applies
 from sightglass.visualize.neurons import vital_inner
 from sightglass.zoo.taps import record
@@ -96,17 +97,19 @@ for title, some in (("rate", rated), ("name", named), ("choose", paired)):
 
 # %%
 asked_about = ("VITAL", "MACO", "Fourier", "DeepInversion")
+spectrum = mean_spectrum(real.flatten(0, 1))  # of real images, for MACO
 made = {}
 for method in asked_about:
     if reason := applies(method, model):
         print(f"{method}: {unavailable(reason)}")
         continue
     keep = sg.kept if method == "DeepInversion" else sg.kept_each  # it looks at all pictures of its batch together
-    made[method] = keep(METHODS[method], model, target, real, seed=seed, **how).cpu()
+    own = {"magnitude": spectrum} if method == "MACO" else {}
+    made[method] = keep(METHODS[method], model, target, real, seed=seed, **own, **how).cpu()
 
 # %% [markdown]
 # For inner neurons we draw channels of `block5` at random, leave out those that hardly any image excites, and look for
-# the fifty patches of distinct training images that excite each of them most. VITAL matches these patches, MACO takes no
+# the sixteen patches of distinct training images that excite each of them most. VITAL matches these patches, MACO takes no
 # more than their average spectrum, and Fourier only needs the channel's number.
 
 # %%
@@ -114,12 +117,12 @@ pool = ed.images("train", probing).pixels
 alive = ((pooled(model, pool, "block5") > 0).sum(0) >= 50).nonzero().flatten().cpu()
 draw = torch.Generator().manual_seed(seed)
 chosen = alive[torch.randperm(len(alive), generator=draw)[:channels]].sort().values
-patches = top_patches(model, pool, chosen, at="block5", k=50, shortlist=100)
+patches = top_patches(model, pool, chosen, at="block5", k=16, shortlist=32)
 by_relevance = how if relevance == "LRP" else how | {"relevance": relevance}  # LRP is the default
 given = model, chosen, patches.images
 inner = {"VITAL": sg.kept_each(vital_inner, *given, at="block5", seed=seed, **by_relevance).cpu()}
 for method in ("MACO", "Fourier"):
-    inner[method] = sg.kept_each(METHODS[method], *given, at="block5", seed=seed, **how).cpu()
+    inner[method] = sg.kept(METHODS[method], *given, at="block5", seed=seed, **how).cpu()
 channel_names = [f"channel {c}" for c in chosen.tolist()]
 
 # %% [markdown]

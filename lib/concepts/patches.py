@@ -37,11 +37,12 @@ def top_patches(
 ) -> Patches:  # fmt: skip
     """Find the k patches of images (n, 3, h, w) with the largest mean at a tap, at most one per image.
 
-    Targets are channels of the tap (t,) or directions in it (t, c); all are served by one pass. A patch is half the
-    image unless told; it is enlarged to `size`, the image's own unless told. With `shortlist` only that many images
-    per target are cut up, those whose whole answers most at some position.
+    Targets are channels of the tap (t,) or directions in it (t, c); all are served by one pass. A patch is three
+    quarters of the image unless told, since things that are enlarged much more are of a size that no network has met;
+    it is enlarged to `size`, the image's own unless told. With `shortlist` only that many images per target are cut
+    up, those whose whole answers most at some position.
     """
-    patch, stride = patch_size(images, patch, stride)
+    patch, stride = patch_size(images, patch, stride, share=0.75)
     target = torch.as_tensor(target)
     if len(images) < k:
         raise ValueError(f"{k} patches of distinct images are asked for; there are only {len(images)} images")
@@ -54,15 +55,15 @@ def top_patches(
     return Patches(cut(images, source, box, size), source, box, score)
 
 
-def patch_size(images: Tensor, patch: int | None, stride: int | None) -> tuple[int, int]:
-    """Return the side of a patch and the step to the next: half the image and half a patch unless told."""
+def patch_size(images: Tensor, patch: int | None, stride: int | None, *, share: float = 0.5) -> tuple[int, int]:
+    """Return the side of a patch and the step to the next, unless told a share of the image and three places or so."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images are (n, 3, h, w); got {tuple(images.shape)}")
     shortest = min(images.shape[2:])
-    patch = patch or shortest // 2
+    patch = patch or max(1, round(share * shortest))
     if not 0 < patch <= shortest:
         raise ValueError(f"a patch of {patch} pixels doesn't fit into images of {shortest}")
-    return patch, stride or max(1, patch // 2)
+    return patch, stride or max(1, (shortest - patch) // 2)
 
 
 @torch.no_grad()

@@ -42,7 +42,8 @@ def kept_each(
 ) -> Tensor:  # fmt: skip
     """Return one image per target (k, 3, s, s); those that aren't known are made in one batch, and each is kept.
 
-    For methods whose images don't depend on what else is in the batch. DeepInversion's do: give it to `kept`.
+    For methods whose images don't depend on what else is in the batch. DeepInversion's do: give it to `kept`, and give
+    MACO a magnitude.
     """
     target = torch.as_tensor(target)
     common = key(make, (model,), options)

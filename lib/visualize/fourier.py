@@ -18,11 +18,11 @@ from .presets import settings
 # is the deviation before the sigmoid. A quarter of 64 pixels shows nothing, so the world's crops are large.
 FOURIER = {
     "paper": dict(steps=1000, lr=1.0, crops=6, crop=(0.25, 0.1), noise=0.1, contrast=1.0, decay=1.5),
-    "world": dict(steps=100, lr=0.3, crops=2, crop=(0.7, 0.15), noise=0.1, contrast=3.0, decay=1.5),
+    "world": dict(steps=100, lr=0.3, crops=1, crop=(0.7, 0.15), noise=0.1, contrast=3.0, decay=1.5),
 }
 MACO = {
     "paper": dict(steps=1000, lr=1.0, crops=6, crop=(0.25, 0.1), noise=0.1, contrast=1.0, magnitude=None),
-    "world": dict(steps=100, lr=0.3, crops=2, crop=(0.7, 0.15), noise=0.1, contrast=3.0, magnitude=None),
+    "world": dict(steps=100, lr=0.3, crops=1, crop=(0.7, 0.15), noise=0.1, contrast=3.0, magnitude=None),
 }
 # Square root of the colour covariance of photographs, normalised: rows are brightness, blue-yellow, green-magenta.
 COLOURS = ((0.5628, 0.5845, 0.5845), (0.1948, 0.0, -0.1948), (0.0433, -0.1082, 0.0649))
@@ -154,7 +154,8 @@ def maco(
     """Maximise channels or directions at a tap over the phase alone; the magnitude is that of real images.
 
     Returns (k, 3, size, size) in [0, 1] for one seed, (seeds, k, 3, size, size) for several. Options override the
-    preset: steps, lr, crops, crop, noise, contrast, magnitude (the `mean_spectrum` of any images, not the references').
+    preset: steps, lr, crops, crop, noise, contrast, and magnitude, the `mean_spectrum` of any images; without one it is
+    that of all references together, so that an image depends on what else is in its batch.
     """
     job = prepare(model, target, references, size=size, seed=seed, at=at)
     how = settings(model, preset, options | ({} if steps is None else {"steps": steps}), method="maco",

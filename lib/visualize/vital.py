@@ -133,12 +133,23 @@ def optimise(
     return denormalise(model, x)
 
 
+@torch.no_grad()
+def check_classes(model: nn.Module, target: Tensor, references: Tensor) -> None:
+    """Refuse classes that the network doesn't have; the references would give a picture all the same."""
+    outputs = model(normalise(model, references[0, :1].to(next(model.parameters()).device)))
+    if outputs.ndim == 2 and not 0 <= int(target.min()) <= int(target.max()) < outputs.shape[1]:
+        wrong = target[(target < 0) | (target >= outputs.shape[1])][0]
+        raise IndexError(
+            f"class {int(wrong)} doesn't exist: {type(model).__name__} has classes 0 to {outputs.shape[1] - 1}"
+        )
+
+
 def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, *, size: int | None = None,
           steps: int | None = None, seed: int | Sequence[int] = 0, preset: str = "world",
           callback: Callable[[int, Tensor], None] | None = None, **options) -> Tensor:  # fmt: skip
     """Visualize classes by matching their references' feature distributions.
 
-    References are (k, n, 3, h, w) in [0, 1], one set per target; with them the target's number itself isn't needed.
+    References are (k, n, 3, h, w) in [0, 1], one set per target.
     Returns (k, 3, size, size) in [0, 1] for one seed, (seeds, k, 3, size, size) for several. Options override the
     preset: steps, lr, jitter (share of the width), start, centre, tv, l2, weights, relevance, taps.
     """
@@ -150,6 +161,7 @@ def vital(model: nn.Module, target: Sequence[int] | Tensor, references: Tensor, 
     how = settings(model, preset, options | ({} if steps is None else {"steps": steps}))
     seeds = [seed] if isinstance(seed, int) else list(seed)
     target = torch.as_tensor(target)
+    check_classes(model, target, references)
     matched = how["taps"] or blocks(model)
     quantiles = reference_quantiles(model, references, matched, target=target, relevance=how["relevance"])
     images = optimise(model, target, quantiles, seeds, size or references.shape[-1], how, callback)

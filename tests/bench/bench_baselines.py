@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from sightglass import world, zoo
-from sightglass.visualize import BASELINES
+from sightglass.visualize import METHODS
 from sightglass.visualize.deepinversion import batch_norms, grouping, statistics_gaps
 from sightglass.visualize.fourier import maco, mean_spectrum
 from sightglass.visualize.vital import vital
@@ -33,7 +33,7 @@ def per_step(method: Callable, model, references, steps: int, **options) -> floa
 def batched(model, references, steps: int = 8, few: int = 4) -> None:
     """Print what a batch saves per image, and how far its pictures are from those made alone."""
     alike = {"MACO": dict(magnitude=mean_spectrum(references[:, 0])), "DeepInversion": dict(batch=1)}
-    for name, method in BASELINES.items():
+    for name, method in METHODS.items():
         options = alike.get(name, {})
         together = per_step(method, model, references, steps, **options)
         alone = sum(per_step(method, model, references[k : k + 1], steps, **options) for k in range(few)) / few
