@@ -27,10 +27,10 @@ device = "auto"  # auto | cpu | cuda
 network = "resnet50"  # a role of the edition
 relevance = "LRP"  # for transformers and ConvNeXt: AttnLRP
 layer = "block5"  # where the neuron lies
-about = "rabbit"  # the class whose neuron is looked at; the first one where an edition has no such class
+about = "owl"  # the class whose neuron is looked at; the first one where an edition has no such class
 neuron = -1  # a channel of that layer; -1 takes the one that stands out most on that class
 classes = []  # names for the second half; empty takes every fourth of up to 24
-steps = 0  # of each picture; 0 takes the method's own number
+steps = 70  # of each picture; 0 takes the method's own number
 references = 50  # images per class
 best = 16  # patches per neuron, from as many images
 photos = 1600  # images in which patches are looked for
@@ -62,7 +62,7 @@ seen = ed.images("test", photos)  # pixels (n, 3, size, size) and labels
 # ## One neuron and what it is shown
 #
 # A neuron is a {term}`channel`. The paper takes one that detects ears. We take the channel of the last {term}`block` that
-# stands out most on one class, the rabbit unless told otherwise. From the images that excite it we cut the patch that
+# stands out most on one class, the owl unless told otherwise. From the images that excite it we cut the patch that
 # excites it most and enlarge it to full size; one patch per image. These patches are its {term}`reference images`.
 
 # %%

@@ -29,14 +29,14 @@ relevance = "LRP"  # for transformers and ConvNeXt: AttnLRP
 layer = "block5"  # where the neurons lie
 neurons = []  # channels of that layer; empty takes the one that stands out most on each class below
 classes = []  # names; empty takes every fourth of up to 24
-steps = 0  # of each picture; 0 takes the method's own number
+steps = 70  # of each picture; 0 takes the method's own number
 references = 50  # images per class
 best = 16  # patches per neuron, from as many images
-photos = 1600  # images in which patches are looked for
+photos = 1200  # images in which patches are looked for
 tv = [0.0, 1e-4, 5e-4, 2.5e-3]  # weights of total variation to try
 l2 = [0.0, 2e-3, 1e-2]  # weights of the pixels' size to try
 tried_on = 2  # which of the neurons: 0 is the first
-grid_steps = 100  # of the pictures that try them
+grid_steps = 60  # of the pictures that try them
 rounds = 2  # how often each method's time is taken
 
 # %%

@@ -28,7 +28,7 @@ layer = "block5"  # its channels, averaged over positions, are the penultimate l
 relevance = "LRP"
 classes = []  # names; empty takes five evenly spread over the edition's list; every other one is drawn
 channels = 3  # of each class
-photos = 2400  # images in which patches are looked for
+photos = 1600  # images in which patches are looked for
 references = 20  # patches per channel
 steps = 80  # of each picture, for both methods; 0 takes the methods' own numbers
 

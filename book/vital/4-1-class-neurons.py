@@ -25,7 +25,7 @@ seed = 0
 device = "auto"  # auto | cpu | cuda
 networks = ["resnet50", "convnext_base", "densenet121", "vit_l_16", "vit_l_32"]  # roles of the edition
 classes = []  # names; empty takes up to 24 of the edition's
-few = 8  # classes per figure, and of all methods but VITAL on all networks but the first
+few = 12  # classes on all networks but the first
 channels = 8  # inner neurons of the first network
 probing = 600  # images that the neurons' patches are cut from
 steps = 0  # of every method; 0 takes each method's own
@@ -65,8 +65,7 @@ title |= {role: role for role in roles if role not in title}
 # %% [markdown]
 # ## What do these networks want to see?
 #
-# On the first network, four methods draw every class. On the others VITAL draws every class, and the other methods
-# some of them. All start from noise and take their own usual number of steps. Each picture is kept on disk: {doc}`/vital/4-1-1-embedding-space`,
+# On the first network, four methods draw every class, on the others half of them. All start from noise and take their own usual number of steps. Each picture is kept on disk: {doc}`/vital/4-1-1-embedding-space`,
 # {doc}`/vital/4-2-benchmark` and {doc}`/vital/4-3-human-study` look at the same ones.
 
 # %%
@@ -87,7 +86,8 @@ def pictures(method, role, wanted):
     return dict(zip(wanted, made.cpu(), strict=True))
 
 
-drawn = {(role, method): pictures(method, role, all_of_them if role == main or method == "VITAL" else some)
+shown = {role: all_of_them if role == main else some for role in roles}
+drawn = {(role, method): pictures(method, role, shown[role])
          for role in roles for method in rows}  # fmt: skip
 
 
@@ -101,11 +101,12 @@ def cells(role, method, wanted):
 # Name each column of {numref}`fig-vital-1` before you read the caption: a row is a network, a column is a class.
 
 # %%
+half = some[::2]
 show(
-    plot.grid([cells(role, "VITAL", some) for role in roles], rows=[title[role] for role in roles]),
+    plot.grid([cells(role, "VITAL", half) for role in roles], rows=[title[role] for role in roles]),
     "fig-vital-1",
     "VITAL pictures of the same classes, drawn from networks of different kinds. Look for what a column has in common, and for what each "
-    f"network leaves out. From left to right: {', '.join(names[k] for k in some)} (VITAL, figure 1).",
+    f"network leaves out. From left to right: {', '.join(names[k] for k in half)} (VITAL, figure 1).",
     alt="Five rows of pictures, one per network, in which each column repeats the colours and shapes of one class.",
 )
 
@@ -165,7 +166,7 @@ def margins(images, k):
     return fit.gather(1, own)[:, 0] - rival.values, [every[i] for i in rival.indices]
 
 
-ahead = {role: margins(torch.stack(cells(role, "VITAL", all_of_them)), all_of_them) for role in roles}
+ahead = {role: margins(torch.stack(cells(role, "VITAL", wanted)), wanted) for role, wanted in shown.items()}
 order = ahead[main][0].argsort(descending=True).tolist()
 thirds = [part.tolist() for part in torch.tensor(order).tensor_split(3)]
 
@@ -205,7 +206,7 @@ show(wall(main, thirds[2]), "fig-vital-20",
 
 # %%
 show(wall("convnext_base", some), "fig-vital-24",
-     "The methods on ConvNeXt, for the classes of {numref}`fig-vital-1` (VITAL, figure 24).",
+     "The methods on ConvNeXt, for the classes of {numref}`fig-vital-1` and as many more (VITAL, figure 24).",
      alt="Rows of real images and of pictures by three methods for ConvNeXt, with a sentence in the row of DeepInversion.")
 
 # %%
@@ -230,8 +231,7 @@ show(wall("vit_l_32", some), "fig-vital-23",
 # draws belongs to the network: its sense of place, its patches, its favourite clue.
 
 # %%
-others = [k for k in all_of_them if k not in some]
-others = others[:: max(1, len(others) // few)][:few] or some
+others = some[1::2] or some
 page = [[real[k, 0].cpu(), *(cells(role, "VITAL", [k])[0] for role in roles)] for k in others]
 show(plot.grid(page, rows=[names[k] for k in others], columns=["real", *(title[role] for role in roles)], width=7), "fig-vital-21",
      "VITAL pictures of other classes, a row each, from one network to the next. Read along a row: which clue does every network draw "
@@ -272,8 +272,9 @@ def class_failures(role, count):
     """The worst class pictures of a network, real images of the classes, and what the judge makes of them."""
     margin, rival = ahead[role]
     worst = margin.argsort()[:count].tolist()
-    notes = [f"{names[k]}\n{'taken for' if margin[k] < 0 else 'nearly'} {rival[k]}" for k in worst]
-    return cells(role, "VITAL", worst), [real[k, 0].cpu() for k in worst], notes
+    classes = [shown[role][i] for i in worst]
+    notes = [f"{names[k]}\n{'taken for' if margin[i] < 0 else 'nearly'} {rival[i]}" for i, k in zip(worst, classes, strict=True)]
+    return cells(role, "VITAL", classes), [real[k, 0].cpu() for k in classes], notes
 
 
 def neuron_failures(count):
@@ -311,7 +312,7 @@ paper = published("tab-vital-1").set_index(["row", "column"]).value
 lines = []
 for role, (margin, _) in ahead.items():
     place = (f"{title[role]} / VITAL", "zero-shot top-1")
-    clearest, worst = (names[int(i)] for i in (margin.argmax(), margin.argmin()))
+    clearest, worst = (names[shown[role][int(i)]] for i in (margin.argmax(), margin.argmin()))
     lines.append([title[role], len(margin), f"{100 * float((margin > 0).float().mean()):.0f}",
                   f"{paper.get(place, float('nan')):.1f}", clearest, worst])
 table = pd.DataFrame(lines, columns=["network", "pictures", "named, %", "in the paper, %", "clearest", "worst"])
