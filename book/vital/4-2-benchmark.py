@@ -357,12 +357,11 @@ show(in_order(pair, "accuracy", "FID", "zero"), "tab-vital-2",
 # %%
 # a full batch has all classes, and these are some of its images
 full, single = (f"{title[main]} / DeepInversion / bs{size}" for size in (64, 1))
-if {full, single} <= set(longer.index):
-    (f1, z1), (f64, z64) = (longer.loc[row, ["FID own", "zero-shot top-1"]] for row in (single, full))
-    claim("vital-16", holds=bool(f1 > f64 and z1 < z64) if judge else None,
-          because=f"Alone, DeepInversion's images have an FID of {f1:.3g}, and {z1:.0f}% of {len(fewer)} are named; in a batch of {len(names)} it is {f64:.3g}, and {z64:.0f}%.")
-else:
-    claim("vital-16", holds=None, because="This run has no DeepInversion with one image per batch.")
+made_both = {full, single} <= set(longer.index)
+(f1, z1), (f64, z64) = longer.reindex([single, full])[["FID own", "zero-shot top-1"]].values
+claim("vital-16", holds=bool(f1 > f64 and z1 < z64) if judge and made_both else None,
+      because=f"Alone, DeepInversion's images have an FID of {f1:.3g}, and {z1:.0f}% of {len(fewer)} are named; in a batch of {len(names)} it is {f64:.3g}, "
+              f"and {z64:.0f}%." if made_both else "This run has no DeepInversion with one image per batch.")
 
 # %% [markdown]
 # ## The two highest scores

@@ -94,7 +94,7 @@ def correct_bars(axes: Axes, found: DataFrame) -> None:
         whiskers(axes, x, found, "correct")
     for i, row in enumerate(found.to_dict("records")):
         words = f"{row['correct']:.0%}\n({row['confidence']:.2f})"
-        axes.text(i, 0.04, words, ha="center", va="bottom", fontsize=8, color="white", weight="bold")
+        axes.text(i, 0.04, words, ha="center", va="bottom", fontsize=8, color="black", weight="bold")
     axes.axhline(0.5, color=plot.look.FAINT, lw=0.8, ls=":")
     axes.set(ylim=(0, 1.05), ylabel="right choices (confidence)")
     axes.set_xticks(x, found["method"], fontsize=6.5)
