@@ -38,6 +38,7 @@ lab: $(READY)
 
 zoo: $(READY)
 	$(BIN)/python -m sightglass.zoo.train
+	$(BIN)/python -m sightglass.explain.milan_train
 
 bench: $(READY)
 	for file in tests/bench/*.py; do $(BIN)/python $$file || exit 1; done

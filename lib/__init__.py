@@ -12,7 +12,8 @@ _NAMES = {
     "model": ("zoo", "model"),
 }
 _MODULES = (
-    "concepts", "editions", "metrics", "plot", "press", "relevance", "show", "study", "visualize", "world", "zoo",
+    "concepts", "editions", "explain", "metrics", "plot", "press", "relevance", "show", "study", "visualize", "world",
+    "zoo",
 )  # fmt: skip
 
 __all__ = [*_NAMES, *_MODULES, "__version__"]
