@@ -160,6 +160,12 @@ def test_mistakes_are_answered_in_words(network, references, options, error, mes
         vital(network, target, references, **options)
 
 
+def test_references_of_another_size_are_refused_in_words():
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, embed_dim=24, num_heads=2).eval()
+    with pytest.raises(ValueError, match=r"VisionTransformer can't look at references of \(48, 48\) pixels"):
+        vital(vit, [0], torch.rand(1, 2, 3, 48, 48), steps=1)
+
+
 def test_a_loss_that_is_no_number_is_said(network, references):
     with pytest.raises(FloatingPointError, match="the loss of image 0 is"):
         vital(network, [0], torch.full_like(references[:1], float("nan")), steps=2)

@@ -135,8 +135,13 @@ def optimise(
 
 @torch.no_grad()
 def check_classes(model: nn.Module, target: Tensor, references: Tensor) -> None:
-    """Refuse classes that the network doesn't have; the references would give a picture all the same."""
-    outputs = model(normalise(model, references[0, :1].to(next(model.parameters()).device)))
+    """Refuse references of a size that the network can't see, and classes that it doesn't have."""
+    try:
+        outputs = model(normalise(model, references[0, :1].to(next(model.parameters()).device)))
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            f"{type(model).__name__} can't look at references of {tuple(references.shape[-2:])} pixels: {error}"
+        ) from error
     if outputs.ndim == 2 and not 0 <= int(target.min()) <= int(target.max()) < outputs.shape[1]:
         wrong = target[(target < 0) | (target >= outputs.shape[1])][0]
         raise IndexError(
