@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sightglass import world, zoo
-from sightglass.explain import milan, milan_data, milan_net, milan_train, milan_words
+from sightglass.explain import milan, milan_data, milan_net, milan_regions, milan_train, milan_words
 from sightglass.zoo.imagetext import tokenise
 from sightglass.zoo.taps import record
 
@@ -56,7 +56,7 @@ def smooth():
 @pytest.mark.parametrize("batch", [7, 40])
 def test_exemplars_are_the_highest_images_under_the_mask_of_high_activations(smooth, batch):
     maps, images = smooth
-    found = milan.survey(Copy(maps), images, ["maps"], top=5, batch=batch)["maps"]
+    found = milan_regions.survey(Copy(maps), images, ["maps"], top=5, batch=batch)["maps"]
     assert found.fires.tolist() == [True, True, True, False]
     for k in range(3):
         order = maps[:, k].amax((1, 2)).topk(5).indices
@@ -67,31 +67,31 @@ def test_exemplars_are_the_highest_images_under_the_mask_of_high_activations(smo
         lit = found.regions(torch.arange(5) + 5 * k, (16, 16))
         for one, own in zip(lit, large, strict=True):
             assert one.any() and torch.equal(one, (own > limit) | (own == own.max()))
-    some = milan.survey(Copy(maps), images, ["maps"], units=[2, 0], top=5)["maps"]
+    some = milan_regions.survey(Copy(maps), images, ["maps"], units=[2, 0], top=5)["maps"]
     assert torch.equal(some.image, found.image[[2, 0]]) and torch.equal(some.threshold, found.threshold[[2, 0]])
 
 
 def test_thresholds_of_sampled_positions_are_near(smooth, monkeypatch):
     maps, images = smooth
-    whole = milan.survey(Copy(maps), images, ["maps"], quantile=0.1)["maps"]
-    monkeypatch.setattr(milan, "SAMPLE", 40 * 4 * 32)
-    half = milan.survey(Copy(maps), images, ["maps"], quantile=0.1)["maps"]
+    whole = milan_regions.survey(Copy(maps), images, ["maps"], quantile=0.1)["maps"]
+    monkeypatch.setattr(milan_regions, "SAMPLE", 40 * 4 * 32)
+    half = milan_regions.survey(Copy(maps), images, ["maps"], quantile=0.1)["maps"]
     torch.testing.assert_close(half.threshold, whole.threshold, atol=0.03, rtol=0)
     assert not torch.equal(half.threshold, whole.threshold) and torch.equal(half.image, whole.image)
 
 
 def test_a_class_token_is_no_place():
     tokens = torch.rand(2, 3, 17)
-    assert torch.equal(milan.square(tokens, "blocks.0").flatten(2), tokens[:, :, 1:])
-    assert milan.square(tokens[:, :, :16], "blocks.0").shape == (2, 3, 4, 4)
+    assert torch.equal(milan_regions.square(tokens, "blocks.0").flatten(2), tokens[:, :, 1:])
+    assert milan_regions.square(tokens[:, :, :16], "blocks.0").shape == (2, 3, 4, 4)
 
 
 def test_features_are_averages_over_regions(scenes):
     network, images = milan.encoder(), scenes.pixels()[:6]
     maps = torch.rand(2, 3, 8, 8, generator=generator(0))
     image = torch.tensor([[4, 0, 1], [0, 5, 2]])
-    exemplars = milan.Exemplars(image, maps, torch.tensor([0.7, 0.8]), torch.ones(2, dtype=torch.bool))
-    (found,) = milan.region_features(network, images, [exemplars])
+    exemplars = milan_regions.Exemplars(image, maps, torch.tensor([0.7, 0.8]), torch.ones(2, dtype=torch.bool))
+    (found,) = milan_regions.region_features(network, images, [exemplars])
     with torch.no_grad(), record(network, ["block1", "block5"]) as kept:
         network(zoo.normalise(network, images[[5]]))
     lit = exemplars.regions(torch.tensor([4]), (64, 64)).float()
@@ -105,7 +105,8 @@ def whole_regions(scenes, category, word, top=15):
     labels = {c.name: c for c in milan_words.region_categories(scenes)}[category]
     masks = (labels.labels == 1 + labels.words.index(word)).float()
     image = masks.sum((1, 2)).topk(top).indices
-    return milan.Exemplars(image[None], masks[image][None], torch.tensor([0.5]), torch.ones(1, dtype=torch.bool))
+    threshold, fires = torch.tensor([0.5]), torch.ones(1, dtype=torch.bool)
+    return milan_regions.Exemplars(image[None], masks[image][None], threshold, fires)
 
 
 @pytest.mark.parametrize(("category", "word", "field"), [
@@ -210,7 +211,7 @@ def test_bad_input_is_refused_in_one_sentence(smooth):
 def test_weights_that_are_not_the_cards_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(milan.weights, "FOLDER", tmp_path)
     milan.captioner.cache_clear()
-    with pytest.raises(FileNotFoundError, match="isn't trained yet: .* run `make zoo`"):
+    with pytest.raises(FileNotFoundError, match="captioner are missing: .* run `make zoo`"):
         milan.captioner()
     (tmp_path / "milan.json").write_text('{"sha256": "0"}')
     (tmp_path / "milan.safetensors").write_bytes(b"nothing")

@@ -152,7 +152,7 @@ def test_methods_speak_or_say_why_not(ed, images):
         explain.described(ed, seen, methods=["LE"])
     flat = explain.probe(ed, "vgg16", images=images)
     reason = explain.described(ed, flat, methods=["Network Dissection"])["Network Dissection"]
-    assert reason == "the units of vgg16's penultimate have no positions to lay over masks"
+    assert reason == "the units of vgg16's penultimate have no positions that mark regions"
 
 
 def test_another_edition_has_its_own_words(ed, tmp_path):

@@ -6,107 +6,78 @@ A correlation may come from whatever goes along with a word in the data; a chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..metrics import bootstrap
-from ..metrics.images import batches
-from ..zoo.taps import record
-from .checks import finite, firing, matrices
-from .painting import Painted, paintable, painted
+from .effects import SURE, WEAK, Effects, effects
+from .explanations import Explanations
+from .painting import paintable, paintable_words
+from .simulate import correlations
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from .explanations import Explanations
+__all__ = ["STRONG", "Effects", "causes", "effects", "foreseen", "foresight", "judge", "reach", "word_by_word"]
 
-Pool = Callable[[Tensor], Tensor]  # maps (n, K, positions) -> activations (n, K)
 STRONG = 0.5  # spreads of a neuron that count as a strong effect
-WEAK = 0.1  # spreads that count as an effect at all
-SURE = 3.0  # standard errors that an effect is away from 0
 
 
-@dataclass(frozen=True, eq=False)
-class Effects:
-    """What painting concepts does to K units, in spreads of each unit: mean and standard error (M, K)."""
-
-    names: tuple[str, ...]
-    mean: Tensor
-    error: Tensor
-    pairs: tuple[int, ...]  # scenes behind each row
-
-    def drives(self, sign: float = 1.0, *, least: float = WEAK) -> Tensor:
-        """Tell which concepts drive which units in a direction, surely and by at least so many spreads: (M, K)."""
-        size = self.mean * sign
-        return (size >= least) & (size > SURE * self.error)
-
-
-def mean_pool(maps: Tensor) -> Tensor:
-    """Average maps (n, K, positions) over positions."""
-    return maps.mean(-1)
-
-
-def effects(
-    model: nn.Module, names: Sequence[str], q: Tensor, *, at: str = "penultimate", pairs: int = 32, seed: int = 0,
-    size: int = 64, pool: Pool = mean_pool,
-) -> Effects:  # fmt: skip
-    """Measure what painting concepts in does to a tap's units, in spreads of their activations q (n, K).
-
-    `q` are the activations that were explained, pooled as here; units that never fire there have no effect. Names
-    that can't be painted are left out.
-    """
-    matrices(activations=q)
-    finite(activations=q)
-    shown = painted([name for name in names if paintable(name)], pairs, seed=seed, size=size)
-    spread = torch.where(firing(q), q.std(0), torch.inf)
-    found = [effect(model, pair, at, pool, spread) for pair in shown.values()]
-    mean, error = (torch.stack(part) for part in zip(*found, strict=True))
-    return Effects(tuple(shown), mean, error, tuple(map(len, shown.values())))
-
-
-@torch.no_grad()
-def effect(model: nn.Module, pair: Painted, at: str, pool: Pool, spread: Tensor) -> tuple[Tensor, Tensor]:
-    """Measure the mean change of units from without to with a concept, and its standard error: (K,) each."""
-    answers = []
-    with record(model, at) as kept:
-        for images in (pair.without, pair.within):
-            parts = [(model(x), pool(kept[at]))[1] for x in batches(model, images, 128)]
-            answers.append(torch.cat(parts))
-    if answers[0].shape[1:] != spread.shape:
-        raise ValueError(f"{at} has {answers[0].shape[1]} units; the activations q have {len(spread)}")
-    change = (answers[1] - answers[0]) / spread.to(answers[0])
-    error = change.std(0) / len(change) ** 0.5 if len(change) > 1 else torch.full_like(change[0], torch.inf)
-    return change.mean(0).cpu(), error.cpu()
+def word_by_word(explanations: Explanations) -> Explanations:
+    """Split captions into the words that can be painted, of equal weight; what has none stays as it is."""
+    split = {name: [name] if paintable(name) else paintable_words(name) or [name] for name in explanations.names}
+    names = tuple(dict.fromkeys(word for parts in split.values() for word in parts))
+    number = {name: i for i, name in enumerate(names)}
+    said = [[(number[part], w / len(split[name])) for w, name in explanations.terms(k) for part in split[name]]
+            for k in range(len(explanations))]  # fmt: skip
+    longest = max(map(len, said), default=0)
+    rows = [terms + [(-1, 0.0)] * (longest - len(terms)) for terms in said]
+    both = torch.tensor(rows, dtype=torch.float64).reshape(len(said), longest, 2)
+    return replace(explanations, names=names, concept=both[..., 0].long(), weight=both[..., 1].float())
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """What painting each word of each explanation does to its unit, (K, v) like the explanations' words.
 
-    `size` is the effect in the direction that the weight claims, in spreads of the unit, NaN where a word can't be
-    painted or there is none.
+    `size` is the effect in the direction that the weight claims, in spreads of the unit, and `chance` the share of all
+    units that the word drives that way; both are NaN where a word can't be painted or there is none.
     """
 
     size: Tensor
     drives: Tensor  # bool: surely, and by enough
+    chance: Tensor
     unpainted: int  # words that the world can't show
+
+    @property
+    def known(self) -> Tensor:
+        """Tell which words were painted: (K, v)."""
+        return ~self.size.isnan()
+
+
+def looked_up(effects: Effects, explanations: Explanations) -> Tensor:
+    """Find the row of effects for each word of each explanation, -1 where there is none: (K, v)."""
+    if len(explanations) != effects.mean.shape[1]:
+        raise ValueError(f"{len(explanations)} units are explained; the effects are on {effects.mean.shape[1]}")
+    number = {name: i for i, name in enumerate(effects.names)}
+    rows = torch.tensor([*(number.get(name, -1) for name in explanations.names), -1])  # -1 reads the last
+    return rows[explanations.concept.cpu()]
 
 
 def judge(effects: Effects, explanations: Explanations, *, least: float = WEAK) -> Verdict:
     """Look up what each word of each explanation does to its unit; a negative weight claims a fall."""
-    if len(explanations) != effects.mean.shape[1]:
-        raise ValueError(f"{len(explanations)} units are explained; the effects are on {effects.mean.shape[1]}")
-    concept, weight = explanations.concept.cpu(), explanations.weight.cpu()
-    number = {name: i for i, name in enumerate(effects.names)}
-    row = torch.tensor([*(number.get(name, -1) for name in explanations.names), -1])[concept]  # -1 reads the last
-    unit = torch.arange(len(concept))[:, None].expand_as(concept)
-    size = effects.mean[row, unit] * torch.where(weight < 0, -1.0, 1.0)
+    row, falls = looked_up(effects, explanations), explanations.weight.cpu() < 0
+    unit = torch.arange(len(row))[:, None].expand_as(row)
+    size = effects.mean[row, unit] * torch.where(falls, -1.0, 1.0)
     drives = (row >= 0) & (size >= least) & (size > SURE * effects.error[row, unit])
-    return Verdict(size.where(row >= 0, torch.nan), drives, int(((concept >= 0) & (row < 0)).sum()))
+    up, down = (effects.drives(sign, least=least).float().mean(1)[row] for sign in (1.0, -1.0))
+    size, chance = (value.where(row >= 0, torch.nan) for value in (size, torch.where(falls, down, up)))
+    return Verdict(size, drives, chance, int(((explanations.concept.cpu() >= 0) & (row < 0)).sum()))
 
 
 def reach(effects: Effects, verdict: Verdict) -> Tensor:
@@ -115,37 +86,64 @@ def reach(effects: Effects, verdict: Verdict) -> Tensor:
     NaN where no painted concept drives the unit upwards.
     """
     strongest = effects.mean.where(effects.drives(), 0.0).amax(0)
-    best = verdict.size.where(verdict.drives, 0.0).amax(1)
+    sizes = verdict.size.where(verdict.drives, 0.0)
+    best = sizes.amax(1) if sizes.shape[1] else torch.zeros(len(sizes))
     return (best / strongest).clamp(max=1).where(strongest > 0, torch.nan)
 
 
-def causes(effects: Effects, methods: Mapping[str, Explanations]) -> DataFrame:
-    """Compare methods by how often their words drive the neuron: a line for each, and one for words by chance.
+def foreseen(effects: Effects, explanations: Explanations) -> Tensor:
+    """Let explanations say what painting each concept should do, by what it adds to the scenes: (M, K).
 
-    `drive` is a share of the painted words, with its confidence interval over units from `low` to `high`; `strongly`
-    asks for half a spread; `first` counts each explanation's heaviest word alone; `effect` is a mean in spreads;
-    `reach` is how far a neuron's best word goes towards the strongest cause of all.
+    A zebra brings stripes, too, so all words of an explanation have a part in what it promises.
+    """
+    row = looked_up(effects, explanations)
+    weight = explanations.weight.cpu().float().where(row >= 0, 0.0)
+    units = torch.arange(len(row))[:, None].expand_as(row)
+    weights = torch.zeros(len(effects.names), len(row)).index_put_((row, units), weight, accumulate=True)
+    return effects.gained @ weights
+
+
+def foresight(effects: Effects, explanations: Explanations) -> Tensor:
+    """Correlate what explanations promise of all paintings with what these do, unit by unit: (K,)."""
+    return correlations(foreseen(effects, explanations), effects.mean)
+
+
+def causes(effects: Effects, methods: Mapping[str, Explanations]) -> DataFrame:
+    """Compare methods by how often their words drive the neuron: a line for each, one for chance and one for the best.
+
+    `drive` is a share of the painted words, with its confidence interval over units from `low` to `high`; `chance` is
+    what it would be for the same words dealt out to any units; `strongly` asks for half a spread; `first` counts each
+    explanation's heaviest word alone; `effect` is a mean in spreads; `reach` is how far a neuron's best word goes
+    towards the strongest cause of all; `foresight` correlates promised with measured changes over all paintings.
     """
     import pandas as pd
 
-    lines = [line(name, effects, judge(effects, found)) for name, found in methods.items()]
+    lines = [line(name, effects, found) for name, found in methods.items()]
     everywhere = {"method": "any word, by chance", "words": effects.mean.numel(),
-                  "drive": share(effects.drives()), "strongly": share(effects.drives(least=STRONG)),
-                  "effect": float(effects.mean.mean())}  # fmt: skip
-    return pd.DataFrame([*lines, everywhere])
+                  "drive": share(effects.drives()), "chance": share(effects.drives()),
+                  "strongly": share(effects.drives(least=STRONG)), "effect": float(effects.mean.mean())}  # fmt: skip
+    return pd.DataFrame([*lines, everywhere, line("the strongest cause", effects, effects.strongest())])
 
 
-def line(name: str, effects: Effects, verdict: Verdict) -> dict[str, object]:
-    """Sum a method's verdict up."""
-    known = ~verdict.size.isnan()
-    strongly = verdict.drives & (verdict.size >= STRONG)
-    low, high = bootstrap(verdict.drives.double().where(known, torch.nan).numpy())
+def line(name: str, effects: Effects, explanations: Explanations) -> dict[str, object]:
+    """Sum up what a method's words do."""
+    verdict = judge(effects, explanations)
+    known, strongly = verdict.known, verdict.drives & (verdict.size >= STRONG)
+    counts = torch.stack([verdict.drives.where(known, False).sum(1), known.sum(1)], 1)
+    low, high = bootstrap(counts.double().numpy(), ratio)
     return {
         "method": name, "words": int(known.sum()), "drive": share(verdict.drives[known]), "low": low, "high": high,
-        "strongly": share(strongly[known]), "first": share(verdict.drives[:, 0][known[:, 0]]),
-        "effect": float(verdict.size.nanmean()), "reach": float(reach(effects, verdict).nanmean()),
-        "not painted": verdict.unpainted,
+        "chance": float(verdict.chance.nanmean()), "strongly": share(strongly[known]),
+        "first": share(verdict.drives[:, :1][known[:, :1]]), "effect": float(verdict.size.nanmean()),
+        "reach": float(reach(effects, verdict).nanmean()),
+        "foresight": float(foresight(effects, explanations).mean()), "not painted": verdict.unpainted,
     }  # fmt: skip
+
+
+def ratio(counts: np.ndarray, *, axis: int = 1) -> np.ndarray:
+    """Divide the sums of drawn pairs of counts (draws, 2 n), as `bootstrap` hands them over."""
+    sums = counts.reshape(len(counts), -1, 2).sum(axis)
+    return sums[:, 0] / np.maximum(sums[:, 1], 1)
 
 
 def share(true: Tensor) -> float:

@@ -95,15 +95,21 @@ def clip_dissected(
 
 def dissected(ed: Edition, probe: Probe, names: Sequence[str], keep: Keep) -> Explanations | str:
     """Find each unit's word by Network Dissection, where there are masks and positions."""
-    if reason := ed.gives("masks"):
+    model, at, reason = placed(ed, probe, "masks")
+    if reason:
         return reason
-    model = ed.model(probe.role)
-    at = map_of(model, probe)
-    if not at:
-        return f"the units of {probe.role}'s {probe.at} have no positions to lay over masks"
     found = dissection(ed, probe, at, keep=keep)
     words = [word if alive else "" for word, alive in zip(found.best(), ~dead(probe.q, below=1e-9), strict=True)]
     return of_words(found.words, words)
+
+
+def placed(ed: Edition, probe: Probe, needed: str) -> tuple[nn.Module | None, str, str]:
+    """Give the network of a probe, the tap with its units' positions, and why not where something is lacking."""
+    if reason := ed.gives(needed):
+        return None, "", reason
+    model = ed.model(probe.role)
+    at = map_of(model, probe)
+    return model, at, "" if at else f"the units of {probe.role}'s {probe.at} have no positions that mark regions"
 
 
 def dissection(ed: Edition, probe: Probe, at: str, *, keep: Keep = plainly) -> Dissection:
@@ -151,25 +157,20 @@ def map_of(model: nn.Module, probe: Probe) -> str:
 
 def captioned(ed: Edition, probe: Probe, names: Sequence[str], keep: Keep) -> Explanations | str:
     """Find each unit's caption by MILAN, where there are positions."""
-    if reason := ed.gives("captions"):
+    model, at, reason = placed(ed, probe, "captions")
+    if reason:
         return reason
-    model = ed.model(probe.role)
-    at = map_of(model, probe)
-    if not at:
-        return f"the units of {probe.role}'s {probe.at} have no positions, so they mark no regions for MILAN"
-    try:
-        written = keep(captions, model, probe.images.pixels[:DISSECTED], at)
-    except (ImportError, FileNotFoundError):
-        return "MILAN's captioner isn't trained yet"
-    words = bytes(written.tolist()).decode().split("\n")
+    written = keep(captions, model, probe.images.pixels[:DISSECTED], list(BLOCKS if at in BLOCKS else [at]))
+    words = bytes(written[at].tolist()).decode().split("\n")
     return of_words(list(dict.fromkeys(filter(None, words))), words)
 
 
-def captions(model: nn.Module, images: Tensor, at: str) -> Tensor:
-    """Write MILAN's captions of all units of a tap, a line for each, as bytes in a tensor that can be kept."""
-    from .milan import describe
+def captions(model: nn.Module, images: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+    """Write MILAN's captions of all units of taps, a line for each, as bytes in a tensor that can be kept."""
+    from .milan import describe_layers
 
-    return torch.tensor(list("\n".join(describe(model, images, at)).encode()), dtype=torch.uint8)
+    said = describe_layers(model, images, taps)
+    return {tap: torch.tensor(list("\n".join(lines).encode()), dtype=torch.uint8) for tap, lines in said.items()}
 
 
 def words_of(found: Mapping[str, Explanations | str]) -> list[str]:

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .masks import Category
-from .milan import LEVELS, QUANTILE, TOP, Exemplars, bounded, encoder, highest, region_features, survey
+from .milan import encoder
+from .milan_regions import LEVELS, QUANTILE, TOP, Exemplars, bounded, highest, region_features, survey
 from .milan_words import Account, accounts, region_categories, shares
 
 PAIRS = 512  # regions that are described together

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..zoo import weights
-from .milan import ENCODER, LEVELS, NAME
+from .milan import ENCODER, NAME
 from .milan_data import Examples, gather
 from .milan_net import Captioner, given, likelihood, write
+from .milan_regions import LEVELS
 from .milan_words import Account, captions
 
 RECIPE = {

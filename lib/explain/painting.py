@@ -8,9 +8,9 @@ checked against the drawings' own truth. See `book/linear/x-causes`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -21,10 +21,10 @@ from ..world.pen import TEXTURES
 from ..world.planning import Plan
 from ..world.splits import draw_blocks
 from ..world.vocabulary import ADJECTIVES, TABLE
-from ..zoo.phrases import concept_phrases, concept_truth
+from ..zoo.phrases import concept_phrases, concept_truth, facts, mentions
 
 SEED = 90_000  # scenes that no split holds
-SPARE = 1.5  # scenes planned for each pair that is wanted: in some the concept comes out hidden
+SPARE = 1.1  # scenes planned for each pair that is wanted: in a few the concept comes out hidden
 BASE = 6  # usual scenes for each pair that is wanted: two in three show the commonest concepts already
 PLACES = {world.place(name): name for name in world.BACKGROUNDS}
 SMALL = {f"small {noun}": noun for noun in world.NOUNS}
@@ -44,18 +44,58 @@ class Painted:
         return len(self.without)
 
 
+@dataclass(frozen=True, eq=False)
+class Paintings(Mapping[str, Painted]):
+    """Pairs of scenes by concept. A scene that serves several concepts is there once."""
+
+    images: Tensor  # bytes (n, 3, s, s)
+    truth: Tensor  # bool (n, words): which of all `words` each image shows
+    rows: dict[str, tuple[Tensor, Tensor]]  # by concept, which images are without it and which with it
+
+    def __getitem__(self, name: str) -> Painted:
+        """Give a concept's pairs."""
+        before, after = self.rows[name]
+        return Painted(self.images[before], self.images[after])
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the concepts."""
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        """Count the concepts."""
+        return len(self.rows)
+
+    def gained(self, names: Sequence[str]) -> Tensor:
+        """Tell how much more often scenes show each name once a concept has been painted: (concepts, names)."""
+        columns = [words().index(name) for name in names]
+        shown = self.truth[:, columns].float()
+        return torch.stack([shown[after].mean(0) - shown[before].mean(0) for before, after in self.rows.values()])
+
+
+@cache
+def words() -> tuple[str, ...]:
+    """List all that can be painted."""
+    return tuple(dict.fromkeys([*concept_phrases(), *SMALL]))
+
+
 def paintable(name: str) -> bool:
     """Tell whether the world can be drawn with and without a concept."""
-    return name in SMALL or name in concept_phrases()
+    return name in words()
 
 
-def noun_of(name: str) -> str:
-    """Return the noun of a small thing, and any other name as it is."""
-    return SMALL.get(name, name)
+def paintable_words(phrase: str) -> list[str]:
+    """Find what can be painted in a phrase, the longest first from the left: `a striped cat head` has two."""
+    found, left = [], phrase.split()
+    while left:
+        tries = (length for length in range(len(left), 0, -1) if paintable(" ".join(left[:length])))
+        length = next(tries, 0)
+        found += [" ".join(left[:length])] if length else []
+        left = left[max(1, length) :]
+    return list(dict.fromkeys(found))
 
 
-def painted(names: Sequence[str], n: int = 32, *, seed: int = 0, size: int = 64) -> dict[str, Painted]:
-    """Draw up to n scenes without each concept and with it, all else alike, {name: Painted}.
+def painted(names: Sequence[str], n: int = 32, *, seed: int = 0, size: int = 64) -> Paintings:
+    """Draw up to n scenes without each concept and with it, all else alike.
 
     All drawings are made in one go, since many small ones take far longer. Different nouns take turns as the main
     object. A concept of which no pair comes out is an error.
@@ -63,45 +103,54 @@ def painted(names: Sequence[str], n: int = 32, *, seed: int = 0, size: int = 64)
     names = list(dict.fromkeys(names))
     for name in names:
         if not paintable(name):
-            raise KeyError(unknown("concept that can be painted", name, concept_phrases()))
+            raise KeyError(unknown("concept that can be painted", name, words()))
     if n < 1 or not names:
         raise ValueError(f"painting needs a concept and 1 pair of scenes or more; got {len(names)} concepts, {n} pairs")
     usual = world.plan(range(BASE * n), SEED + seed, hard=0.0)
-    _, truth = look(usual, size)
-    plans = [planned(name, math.ceil(SPARE * n), seed, usual, truth) for name in names]
-    return {name: checked(name, *pair, n) for name, pair in zip(names, together(plans, size), strict=True)}
+    seen = look(usual, size)
+    pairs = [planned(name, math.ceil(SPARE * n), seed, usual, seen[1]) for name in names]
+    images, truth = look(Plan.cat([part for pair in pairs for part in pair if isinstance(part, Plan)]), size)
+    images, truth = torch.cat([seen[0], images]), torch.cat([seen[1], truth])
+    rows = zip(names, numbered(pairs, len(usual)), strict=True)
+    return Paintings(images, truth, {name: checked(name, *pair, truth, n) for name, pair in rows})
 
 
-def together(pairs: Sequence[tuple[Plan, Plan]], size: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Draw pairs of plans in one go and hand them out again: (images, truth) twice for each pair."""
-    plans = [plan for pair in pairs for plan in pair]
-    images, truth = look(Plan.cat(plans), size)
-    lengths = [len(plan) for plan in plans]
-    drawn = list(zip(images.split(lengths), truth.split(lengths), strict=True))
-    for k in range(0, len(drawn), 2):
-        yield drawn[k : k + 2]
+def numbered(pairs: Sequence[tuple[Plan | Tensor, Plan]], start: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Number the scenes of pairs from `start`, as they are drawn; what is a number already stays one."""
+    for pair in pairs:
+        found = []
+        for part in pair:
+            new = isinstance(part, Plan)
+            found.append(torch.arange(start, start + len(part)) if new else part)
+            start += len(part) if new else 0
+        yield found[0], found[1]
 
 
 def look(plan: Plan, size: int) -> tuple[Tensor, Tensor]:
-    """Draw scenes: bytes (n, 3, size, size), and which concepts and kinds are in them (n, concepts + kinds)."""
+    """Draw scenes: bytes (n, 3, size, size), and which of all words they show (n, words)."""
     drawn = draw_blocks(plan, size, maps=False)
-    return drawn.image, concept_truth(drawn)
+    start, told = mentions().index(next(iter(SMALL))), [*concept_phrases(), *SMALL]
+    truth = torch.cat([concept_truth(drawn), facts(drawn)[:, start : start + len(SMALL)]], 1)
+    return drawn.image, truth[:, [told.index(name) for name in words()]]
 
 
-def checked(name: str, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], n: int) -> Painted:
-    """Keep the first n pairs of scenes (images, truth) that lack a concept before and have it after."""
-    column = concept_phrases().index(noun_of(name))
-    kept = (after[1][:, column] & ~before[1][:, column]).nonzero()[:n, 0]
+def checked(name: str, before: Tensor, after: Tensor, truth: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Keep the first n pairs of scenes, numbers (m,), that lack a concept before and have it after."""
+    column = words().index(SMALL.get(name, name))  # a small thing has to be seen, and its noun tells
+    kept = (truth[after, column] & ~truth[before, column]).nonzero()[:n, 0]
     if not len(kept):
-        raise ValueError(f"none of {len(after[0])} scenes could be drawn without and with {name!r}")
-    return Painted(before[0][kept], after[0][kept])
+        raise ValueError(f"none of {len(after)} scenes could be drawn without and with {name!r}")
+    return before[kept], after[kept]
 
 
-def planned(name: str, n: int, seed: int, usual: Plan, truth: Tensor) -> tuple[Plan, Plan]:
-    """Plan n scenes without a concept and with it; `truth` tells which concepts the usual ones show."""
+def planned(name: str, n: int, seed: int, usual: Plan, truth: Tensor) -> tuple[Plan | Tensor, Plan]:
+    """Plan n scenes without a concept and with it; `truth` tells which words the usual ones show.
+
+    Usual scenes that serve as they are come as their numbers (n,).
+    """
     if name in SMALL or name == "two things":
         after = world.plan(range(n), SEED + seed, hard=0.0, pairs=1.0)
-        after = after if name == "two things" else world.edit(after, second=noun_of(name))
+        after = after if name == "two things" else world.edit(after, second=SMALL[name])
         return world.edit(after, second="nothing"), after
     if name in PATTERNS:
         plan = scenes_of(wearers()[name], n, seed)
@@ -109,9 +158,8 @@ def planned(name: str, n: int, seed: int, usual: Plan, truth: Tensor) -> tuple[P
     if name in world.PARTS:
         plan = scenes_of(wearers()[name], n, seed)
         return world.edit(plan, without=name), plan
-    lacking = ~truth[:, concept_phrases().index(name)]
-    before = usual[lacking.nonzero()[:n, 0]]
-    return before, exchanged(before, name)
+    lacking = (~truth[:, words().index(name)]).nonzero()[:n, 0]
+    return lacking, exchanged(usual[lacking], name)
 
 
 def exchanged(before: Plan, name: str) -> Plan:
@@ -138,7 +186,7 @@ def scenes_of(nouns: Sequence[str], n: int, seed: int) -> Plan:
     return world.plan(rounds // len(ids) * len(world.NOUNS) + ids[rounds % len(ids)], SEED + seed, hard=0.0)
 
 
-@lru_cache(maxsize=1)
+@cache
 def wearers() -> dict[str, list[str]]:
     """List the nouns that have each part, and those that can wear a texture, as two drawings of each show it."""
     plan = world.plan(range(2 * len(TABLE)), SEED, clean=True)
@@ -146,6 +194,6 @@ def wearers() -> dict[str, list[str]]:
     shown, striped = (look(p, 64)[1] for p in (plan, world.edit(plan, texture="stripes")))
     found = {}
     for name in (*world.PARTS, *PATTERNS):
-        there = (striped if name in PATTERNS else shown)[:, concept_phrases().index(WORN.get(name, name))]
+        there = (striped if name in PATTERNS else shown)[:, words().index(WORN.get(name, name))]
         found[name] = [noun for noun, yes in zip(world.NOUNS, there.view(2, -1).any(0).tolist(), strict=True) if yes]
     return found
