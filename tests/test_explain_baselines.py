@@ -3,6 +3,7 @@
 import math
 from importlib import import_module
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,13 +11,13 @@ from torch import nn
 
 from sightglass import world
 from sightglass.explain import painting
-from sightglass.explain.cause import Effects, causes, effects, judge, reach
+from sightglass.explain.cause import Effects, causes, effects, foreseen, foresight, judge, reach, word_by_word
 from sightglass.explain.dissect import dissect, maps_of, thresholds
 from sightglass.explain.explanations import Explanations, of_words
 from sightglass.explain.masks import Category, world_categories
-from sightglass.explain.painting import painted
+from sightglass.explain.painting import paintable_words, painted
 from sightglass.explain.wpmi import best_words, soft_wpmi
-from sightglass.zoo.phrases import concept_phrases, concept_truth
+from sightglass.zoo.phrases import concept_phrases
 
 
 def generator(seed):
@@ -183,15 +184,25 @@ def pairs():
 def test_pairs_differ_in_what_was_painted_and_in_nothing_else(pairs):
     assert tuple(pairs) == SAMPLE and all(len(pair) == 4 for pair in pairs.values())
     columns, again = concept_phrases(), painted(["wheel", "on snow"], 4)
+    for name, gained in zip(SAMPLE, pairs.gained(SAMPLE), strict=True):
+        assert gained[SAMPLE.index(name)] == 1  # checked on the drawings' truth
     assert torch.equal(again["wheel"].within, pairs["wheel"].within)  # whatever else is painted
     # cutting wheels out leaves most of the picture as it was; another place changes it nearly everywhere
     changed = {name: (p.within != p.without).any(1).float().mean((1, 2)) for name, p in pairs.items()}
     assert changed["wheel"].max() < 0.25 and changed["on snow"].min() > 0.25
     usual = world.plan(range(24), painting.SEED, hard=0.0)
-    kept, _ = painting.planned("on snow", 6, 0, usual, concept_truth(world.draw(usual, 64)))
-    before = world.draw(kept, 64, maps=False)
+    kept, _ = painting.planned("on snow", 5, 0, usual, painting.look(usual, 64)[1])
+    before = world.draw(usual[kept], 64, maps=False)
     assert torch.equal(before.image[:4], pairs["on snow"].without)
     assert not before.concept[:, columns.index("on snow")].any()
+
+
+def test_scenes_that_serve_several_concepts_are_drawn_once(pairs):
+    assert torch.equal(pairs["on snow"].without[0], pairs["pink"].without[0])
+    used = torch.cat([torch.cat(rows) for rows in pairs.rows.values()])
+    assert len(used.unique()) < len(used) and len(pairs.images) == len(pairs.truth)
+    zebras = pairs.gained(["zebra", "striped", "animal"])[SAMPLE.index("zebra")]
+    assert zebras[0] == 1 and zebras[1] > 0.5 and 0 <= zebras[2] < 1  # other animals stood there before
 
 
 def test_kinds_take_turns_as_the_main_object():
@@ -206,6 +217,14 @@ def test_what_cannot_be_painted_is_said():
         painted(["zebar"])
     with pytest.raises(ValueError, match="painting needs a concept and 1 pair"):
         painted([], 3)
+
+
+def test_captions_are_judged_word_by_word():
+    assert paintable_words("a striped cat head on snow") == ["striped", "cat", "head", "on snow"]
+    assert paintable_words("red car and red car") == ["red car"] and paintable_words("nothing known") == []
+    said = word_by_word(of_words(("cat head", "zebra", "so what"), ["zebra", "cat head", "", "so what"]))
+    assert [said.terms(k) for k in range(4)] == [[(1, "zebra")], [(0.5, "cat"), (0.5, "head")], [], [(1, "so what")]]
+    assert word_by_word(of_words(("zebra",), ["", ""])).length.tolist() == [0, 0]
 
 
 def test_a_units_cause_is_found():
@@ -230,7 +249,8 @@ def test_a_units_cause_is_found():
 def test_words_are_judged_by_the_sign_of_their_weights():
     names = ("snow", "night", "wheel", "nonsense")
     mean = torch.tensor([[2.0, -1.0, 0], [-1.0, 0.35, 0], [0.0, 0, 0]])
-    found = Effects(names[:3], mean, torch.full((3, 3), 0.1), (8, 8, 8))
+    gained = torch.tensor([[1.0, -0.5, 0], [-0.5, 1, 0], [0, 0, 1]])
+    found = Effects(names[:3], mean, torch.full((3, 3), 0.1), (8, 8, 8), gained)
     concept = torch.tensor([[0, 1, 3], [0, -1, -1], [2, -1, -1]])
     said = Explanations(names, concept, torch.tensor([[1.0, -1, 2], [1, 0, 0], [1, 0, 0]]), torch.zeros(3), mean[0])
     verdict = judge(found, said)
@@ -242,6 +262,18 @@ def test_words_are_judged_by_the_sign_of_their_weights():
     assert table.loc["ours", "drive"] == 0.5 and table.loc["ours", "first"] == pytest.approx(1 / 3)
     assert table.loc["words", "drive"] == 0.5 and table.loc["words", "strongly"] == 0
     assert table.loc["any word, by chance", "drive"] == pytest.approx(2 / 9)
-    assert not Effects(names[:3], mean, torch.full((3, 3), 0.12), (8, 8, 8)).drives()[1, 1]  # 0.35 < 3 x 0.12
+    assert table.loc["words", "chance"] == pytest.approx(1 / 3)  # night drives one unit of three
+    assert verdict.chance[0, :2].tolist() == pytest.approx([1 / 3, 1 / 3])  # snow upwards, night downwards
+    best = table.loc["the strongest cause", ["words", "drive", "reach"]].tolist()
+    assert best == [2, 1, 1] and found.strongest().terms(2) == []
+    # unit 0 is promised snow - night: painting snow adds 1 and takes half a night away, and so on
+    promised = torch.tensor([1.5, -1.5, 0])
+    assert foreseen(found, said)[:, 0].tolist() == promised.tolist()
+    by_hand = np.corrcoef(promised, mean[:, 0])[0, 1]
+    kept = foresight(found, said)
+    assert kept[0].item() == pytest.approx(by_hand) and kept[2].isnan()  # nothing moves unit 2
+    assert table.loc["ours", "foresight"] == pytest.approx(kept[:2].mean().item())
+    unsure = Effects(names[:3], mean, torch.full((3, 3), 0.12), (8, 8, 8), gained)
+    assert not unsure.drives()[1, 1]  # 0.35 < 3 x 0.12
     with pytest.raises(ValueError, match="1 units are explained; the effects are on 3"):
         judge(found, of_words(names, ["snow"]))

@@ -104,8 +104,12 @@ def foreseen(effects: Effects, explanations: Explanations) -> Tensor:
 
 
 def foresight(effects: Effects, explanations: Explanations) -> Tensor:
-    """Correlate what explanations promise of all paintings with what these do, unit by unit: (K,)."""
-    return correlations(foreseen(effects, explanations), effects.mean)
+    """Correlate what explanations promise of all paintings with what these do, unit by unit: (K,).
+
+    NaN where no painting does anything, as to a unit that never fires.
+    """
+    found = correlations(foreseen(effects, explanations), effects.mean)
+    return found.where(effects.mean.abs().amax(0) > 0, torch.nan)
 
 
 def causes(effects: Effects, methods: Mapping[str, Explanations]) -> DataFrame:
@@ -136,7 +140,7 @@ def line(name: str, effects: Effects, explanations: Explanations) -> dict[str, o
         "chance": float(verdict.chance.nanmean()), "strongly": share(strongly[known]),
         "first": share(verdict.drives[:, :1][known[:, :1]]), "effect": float(verdict.size.nanmean()),
         "reach": float(reach(effects, verdict).nanmean()),
-        "foresight": float(foresight(effects, explanations).mean()), "not painted": verdict.unpainted,
+        "foresight": float(foresight(effects, explanations).nanmean()), "not painted": verdict.unpainted,
     }  # fmt: skip
 
 
