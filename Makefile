@@ -39,6 +39,8 @@ lab: $(READY)
 zoo: $(READY)
 	$(BIN)/python -m sightglass.zoo.train
 	$(BIN)/python -m sightglass.explain.milan_train
+	$(BIN)/python -m sightglass.trace.activations
+	$(BIN)/python -m sightglass.trace.cafe.sae_train
 
 bench: $(READY)
 	for file in tests/bench/*.py; do $(BIN)/python $$file || exit 1; done

@@ -36,16 +36,19 @@ VERDICTS = {True: "held", False: "not held", None: "not tested"}
 def show(obj: Figure | DataFrame, id: str, caption: str, *, alt: str = "") -> None:
     """Display a figure or a table under its id and save it as ``_figures/<id>.png`` or ``.csv``.
 
-    A figure needs ``alt``: one plain sentence for readers who can't see it.
+    A figure needs ``alt``: one plain sentence for readers who can't see it. A drawing that has an SVG, such as a
+    concept graph, is shown as that and saved as ``.svg``, ``.json`` and, for paper, ``.png``.
     """
     check_id(id)
     caption, alt = " ".join(caption.split()), " ".join(alt.split())
-    if hasattr(obj, "savefig"):
+    if hasattr(obj, "to_svg"):
+        page, text = drawing(obj, id, caption, alt)
+    elif hasattr(obj, "savefig"):
         page, text = figure(obj, id, caption, alt)
     elif hasattr(obj, "to_csv"):
         page, text, caption = table(obj, id, caption)
     else:
-        raise TypeError(f"{id}: show takes a matplotlib figure or a DataFrame, got {type(obj).__name__}")
+        raise TypeError(f"{id}: show takes a matplotlib figure, a DataFrame or a drawing, got {type(obj).__name__}")
     page = f'<figure style="margin:0">{page}<figcaption>{plain(caption)}</figcaption></figure>'
     emit({"text/html": page, "text/markdown": text, "text/plain": f"<{id}: {caption}>"})
 
@@ -87,6 +90,17 @@ def figure(fig: Figure, id: str, caption: str, alt: str) -> tuple[str, str]:
     style = "max-width:100%;background:white"
     page = f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{source}">'
     return page, f":::{{figure}} {path.as_posix()}\n:name: {id}\n:alt: {alt}\n\n{caption}\n:::"
+
+
+def drawing(obj: Any, id: str, caption: str, alt: str) -> tuple[str, str]:
+    """Save a drawing as SVG, JSON and PNG; return its HTML with the SVG in it, and Markdown that includes the file."""
+    _, text = figure(obj.to_figure(), id, caption, alt)
+    page, path = obj.to_svg(id, alt=alt), FOLDER / f"{id}.svg"
+    write(path, page)
+    write(path.with_suffix(".json"), obj.to_json())
+    inline = f"```{{raw}} html\n:file: {path.as_posix()}\n```"
+    # the picture stays for formats without HTML; the SVG's own style sheet takes its place in the book
+    return page, f"{text.removesuffix(':::')}\n{inline}\n:::"
 
 
 def png(fig: Figure) -> bytes:

@@ -55,6 +55,30 @@ def run(monkeypatch, tmp_path):
     plt.close("all")
 
 
+class Drawing:
+    """What show needs of a drawing, such as a concept graph."""
+
+    def to_figure(self):
+        return plt.figure(figsize=(2, 1))
+
+    def to_svg(self, key, *, alt):
+        return f'<svg id="{key}" aria-label="{alt}"></svg>'
+
+    def to_json(self):
+        return '{"nodes": []}'
+
+
+def test_a_drawing_is_shown_as_svg_and_saved_in_three_forms(run, tmp_path):
+    show(Drawing(), "fig-vital-3", "A graph.", alt="Two dots and a line.")
+    svg = '<svg id="fig-vital-3" aria-label="Two dots and a line."></svg>'
+    assert (tmp_path / "_figures/fig-vital-3.svg").read_text() == svg and svg in run[0]["text/html"]
+    assert json.loads((tmp_path / "_figures/fig-vital-3.json").read_text()) == {"nodes": []}
+    with Image.open(tmp_path / "_figures/fig-vital-3.png") as picture:
+        assert picture.width == 2 * picture.height
+    page = run[0]["text/markdown"]
+    assert "A graph." in page and ":file: _figures/fig-vital-3.svg" in page and page.endswith(":::")
+
+
 def test_figure_is_saved_displayed_and_closed(run, tmp_path):
     fig = plt.figure(figsize=(8, 2))
     caption = "Both {cite:t}`gorgun2025` & `x`\n see {numref}`table one <tab-vital-5>`."

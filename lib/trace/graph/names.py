@@ -1,0 +1,62 @@
+"""Names for concepts of the world from its truth: what lies under the iERFs of a concept's exemplars."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...world import BACKGROUNDS, FAMILIES, NOUNS, PARTS, TEXTURES, Scenes
+from ...world.pen import COLOURS
+from ...world.vocabulary import ADJECTIVES, TABLE
+
+MOST = 0.6  # share that makes something the rule
+WORN = 0.4  # share of a texture that makes an object striped, spotted, ...
+
+
+def name_of(scenes: Scenes, maps: Tensor) -> str:
+    """Name a concept by its exemplars (m scenes) and their iERFs (m, s, s): `zebra's leg`, `striped body`, `grass`."""
+    if maps.shape != scenes.part.shape:
+        raise ValueError(f"iERFs are {tuple(scenes.part.shape)} as the scenes' maps, found {tuple(maps.shape)}")
+    mass = maps.float().clamp(min=0)
+    total = mass.flatten(1).sum(1)
+    if not (total > 0).all():
+        raise ValueError("an exemplar's iERF is nowhere positive, so there is nothing to name it by")
+    mass = mass / total[:, None, None]
+    on = torch.stack([(mass * (scenes.instance == k)).sum((1, 2)) for k in range(4)], 1).mean(0)
+    if on[0] > MOST:
+        return rule(scenes.background, BACKGROUNDS) or f"{colour(scenes, mass)} patch"
+    if on[1] + on[2] < 0.3:  # rims, or what stands in front
+        return f"{colour(scenes, mass)} patch"
+    inside = mass * ((scenes.instance == 1) | (scenes.instance == 2))
+    shown = torch.where(
+        (mass * (scenes.instance == 2)).sum((1, 2)) > inside.sum((1, 2)) / 2, scenes.second, scenes.label
+    )
+    noun = rule(shown, NOUNS)
+    part = covered(scenes.part, inside, PARTS, MOST)
+    texture = covered(scenes.texture, inside, TEXTURES, WORN)
+    if part:
+        worn = ADJECTIVES[texture] if texture else ""
+        return f"{noun}'s {part}" if noun else f"{worn} {part}".strip()
+    family = rule(torch.tensor([FAMILIES.index(TABLE[NOUNS[k]].family) for k in shown.tolist()]), FAMILIES)
+    return noun or texture or family or f"{colour(scenes, mass)} patch"
+
+
+def rule(found: Tensor, names: tuple[str, ...]) -> str:
+    """Name what most of the exemplars share, "" where they differ."""
+    values, counts = found.unique(return_counts=True)
+    best = counts.argmax()
+    return names[int(values[best])] if counts[best] >= MOST * len(found) else ""
+
+
+def covered(truth: Tensor, mass: Tensor, names: tuple[str, ...], least: float) -> str:
+    """Name the part or texture that holds a share of the mass on objects, "" where none does."""
+    held = torch.zeros(len(names) + 1, dtype=mass.dtype).index_add_(0, truth.flatten().long(), mass.flatten())
+    shares = held[1:] / mass.sum().clamp(min=1e-12)
+    return names[int(shares.argmax())] if shares.max() >= least else ""
+
+
+def colour(scenes: Scenes, mass: Tensor) -> str:
+    """Name the mean colour under the iERFs."""
+    mean = (scenes.pixels() * mass[:, None]).sum((2, 3)).mean(0)
+    palette = torch.tensor(list(COLOURS.values()))
+    return list(COLOURS)[int((palette - mean).norm(dim=1).argmin())]
