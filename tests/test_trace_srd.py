@@ -130,6 +130,26 @@ def test_relevance_is_conserved_at_every_tap_and_at_pixels(name):
     assert found.frozen == (("layer_norm",) if name == "convnext_tiny" else ())
 
 
+class Thinned(nn.Module):
+    """A block whose shortcut keeps every second pixel and fills new channels with zeros, as in CIFAR ResNets."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(3, 4, 3, 1, 1), nn.Conv2d(4, 8, 3, 2, 1)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        a = self.stem(x).relu()
+        return self.head((self.conv(a) + F.pad(a[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))).relu().mean((2, 3)))
+
+
+def test_a_shortcut_that_skips_pixels_conserves():
+    torch.manual_seed(0)
+    net, x = Thinned().double().eval(), images(2, 16)
+    iers = ierf(net, x[:1], "conv", torch.arange(64))
+    torch.testing.assert_close(iers.sum((1, 2)), torch.ones(64).double())
+
+
 def test_networks_without_biases_conserve_where_biases_are_dropped():
     net, x = build("resnet50", **SMALL["resnet50"]), images(2)
     for module in net.modules():

@@ -49,9 +49,9 @@ head = explain.head_of(model, probe.q[probe.splits.val], labels[probe.splits.val
 # %% [markdown]
 # ## Impact of a neuron on an image
 #
-# Set a unit to 0 at every position of every image. The network then gives other answers {math}`\hat y'`, for some
-# images rightly, for some wrongly, and its loss {math}`L'` changes. The *impact* of the unit on an image counts
-# both, each as a share of the whole data set's:
+# Set a unit to 0 at every position of every image. Some answers of the network then turn from right to wrong or from wrong to
+# right, and the loss {math}`L` of each image changes. Let acc be 1 for a right answer and 0 for a wrong one, and let a prime mean
+# "without the unit". The *impact* of the unit on an image counts both, each as a share of the whole data set's:
 #
 # ```{math}
 # I(x_i) = \tfrac12\left(\frac{\mathrm{acc}_i - \mathrm{acc}'_i}{\sum_j \mathrm{acc}_j} + \frac{L'_i - L_i}{\sum_j L_j}\right)
@@ -61,9 +61,9 @@ head = explain.head_of(model, probe.q[probe.splits.val], labels[probe.splits.val
 # carries. If all images mattered alike, it would be {math}`\beta`.
 #
 # In the last layer a unit reaches nothing but the logits, which change by a multiple of its column of weights, so nothing has to run
-# again. For earlier layers the output of the layer is kept, and what follows runs once per unit and image. That is done
-# for units and images drawn at random. Logits are divided by a temperature that fits the validation images; the paper sets
-# it to 1.1.
+# again. For earlier layers the output of the layer is kept, and what follows runs once per unit and image. That takes long, so it is done
+# for some units and images only, drawn at random. Logits are divided by a temperature that fits the validation images; the published code
+# sets it to 1.1.
 
 # %%
 taps = {"conv1": "maxpool", "layer1": "layer1", "layer2": "layer2", "layer3": "layer3", "layer4": "penultimate"}
@@ -81,8 +81,9 @@ for name, tap in taps.items():
         impact[name] = explain.layer_impacts(model, images.pixels[some], labels[some], tap, units=chosen,
                                              temperature=head.temperature, batch=128)
 top = {name: explain.top_impact(*impact[name]) for name in taps}  # (units, betas)
-print(f"temperature {head.temperature:.2f};", ", ".join(
-    f"{name}: {top[name].shape[0]} of {size[name]} units on {len(impact[name][0])} images" for name in taps))
+print(f"temperature {head.temperature:.2f}")
+for name in taps:
+    print(f"{name}: {top[name].shape[0]} of {size[name]} units on {len(impact[name][0])} images")
 
 # %% [markdown]
 # ## Where the impact lies
@@ -115,8 +116,8 @@ pd.DataFrame(error, index=betas).rename_axis("standard error of the mean, %").ro
 # %% [markdown]
 # Read this with care. A network that is nearly always right gives every single unit little to do: its whole effect on the answers may lie on a
 # handful of difficult images, and whether one of these is among the highest ones is luck. The standard error is over units, which share
-# their images, so it doesn't count that luck. The smallest shares may be less than one image; they are then read between none and the
-# first.
+# their images, so it doesn't count that luck. The smallest shares may be less than one image; such a share of the first image's
+# impact is counted then.
 
 # %%
 small = measured.loc["0.002", list(taps)]
@@ -164,5 +165,5 @@ assert my_shares.shape == (2, 3) and torch.allclose(my_shares[:, 2], torch.ones(
 # :::
 #
 # :::{dropdown} Try next: another network
-# `-p network=resnet18` tells places, so it needs their labels: replace `images.labels` by `images.scenes.target("places")`.
+# The world's `resnet18` tells places. Run with `-p network=resnet18`, the page needs their labels: replace `images.labels` by `images.scenes.target("places")`.
 # :::

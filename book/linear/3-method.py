@@ -48,6 +48,7 @@ from sightglass.metrics import eight_bits
 from sightglass.show import show
 
 sg.plot.style()
+pd.set_option("display.max_colwidth", None)  # show sums of words in full
 ed = sg.load(edition, device=device)
 images = explain.probing(ed, photos)
 probe = explain.probe(ed, network, layer, images=images, seed=seed, keep=sg.kept)
@@ -123,14 +124,15 @@ show(fig, "fig-le-1",
 #
 # Call it {math}`P`, a number from 0 to 1 for each image and word. Where images have labels, it is known: 1 if the label holds, 0 if
 # not. For the words that nobody has labelled we ask an image-text network, the {term}`explainer`. It gives cosines
-# between images and words, which aren't shares of anything. A logistic curve makes them so, with two numbers that serve all words:
+# between images and words, which aren't shares of anything. A logistic curve makes them so, with two numbers {math}`a` and {math}`b` that serve all words:
 #
 # ```{math}
-# P = \sigma(a \cos + ab)
+# P = \sigma(a \cos{} + ab)
 # ```
 #
 # They are fitted on the labels of the training images. The fit is convex and needs nothing but a histogram of cosines, so Newton's
-# method takes milliseconds. Whether the result deserves to be read as a chance can be looked up on images that it hasn't seen:
+# method takes milliseconds. Whether the result deserves to be read as a chance can be looked up on images that it hasn't seen. On the
+# grey line it does: of all words said to be there with a chance of 0.6, six in ten are. Below the line, the explainer is too sure.
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(4.4, 3))
@@ -156,8 +158,8 @@ print(f"{len(usable)} of {len(words)} words stay; dropped: {', '.join(dropped[:8
 # ## Step 2: a regression that gives most words no weight
 #
 # Now the neuron's activations {math}`q` are regressed on all words at once, with a price on every weight. Columns
-# are brought to mean 0 and spread 1 first, by the training images. The price {math}`\lambda` is 0.05 for nearly all of the way, and a
-# hundredth of that for the squared weights, which settles ties between words that always come together.
+# and activations are brought to mean 0 and spread 1 first, by the training images. The price {math}`\lambda` is 0.05. Squared weights have
+# a price {math}`\lambda'` of about a hundredth of that, which settles ties between words that always come together.
 #
 # ```{math}
 # \min_w\ \tfrac{1}{2n}\lVert q - Pw \rVert^2 + \lambda \lVert w \rVert_1 + \tfrac{\lambda'}{2} \lVert w \rVert^2
@@ -173,7 +175,7 @@ print(f"{int((sparse > 0).sum())} words have a positive weight, {int((sparse < 0
 # %% [markdown]
 # ## Step 3: a greedy search along the ranking
 #
-# Start with nothing. In each round try the {math}`r` highest ranked words that are still in play: add one, fit all weights by least squares
+# Start with nothing. Rank the words by these weights, the largest first and negative ones last. In each round try the {math}`r` highest ranked words that are still in play: add one, fit all weights by least squares
 # on the training images, and correlate with the neuron on the validation images. Those that gain less than {math}`\epsilon`
 # are out for good. The best one joins. Stop when none qualifies, or at {math}`v` words.
 
@@ -191,10 +193,10 @@ for step, tried in steps.groupby("step"):
     before = now
 show(pd.DataFrame(lines), "alg-le-1",
      f"The search for unit {k}, round by round: words tried, the one chosen, the correlation on validation images with it and what it "
-     f"gained, and the best others. r = {width}, v = {length}, ε = {gain:g} (Linear Explanations, algorithm 1).")
+     f"gained, the best others, and how many words are out for good from then on. r = {width}, v = {length}, ε = {gain:g} (Linear Explanations, algorithm 1).")
 
 # %% [markdown]
-# In the last round every word gains too little, so the search ends. The order of choice isn't the order of the final weights: these are fitted
+# The search ends with a round in which every word gains too little. The order of choice isn't the order of the final weights: these are fitted
 # together, and sorted.
 #
 # The search tries dozens of words for each neuron, and each trial is a regression. None of them touches an image. What a

@@ -206,15 +206,15 @@ seen the neuron, tells how much of each word is in them. (3) Each number is mult
 and (4) the products are added up, with a grey piece for the constant; the black line marks the sum. (5) Its
 correlation with the neuron is the first score. (6) For the second, the network runs on with the play,
 brought to the neuron's scale, where the neuron was: how much do its losses change, compared with the
-neuron's mean in that place? (Linear Explanations, figure 2)"""
+neuron's mean in that place? Below each image is what the network answers. (Linear Explanations, figure 2)"""
 show(fig, "fig-le-2", caption,
      alt="A column of small images, a table of tinted cells for each image and word, stacked bars beside "
          "dark bars, a scatter of played against real activations, and below paired bars of changed losses.")
 
 # %% [markdown]
-# The chance that a word is in an image is {math}`P_\text{sim}(c\,|\,x) = \sigma(a \cos + ab)`, as on the
+# The chance that a word is in an image is {math}`P_\text{sim}(c\,|\,x) = \sigma(a \cos{} + ab)`, as on the
 # {doc}`page before </linear/3-method>`, but with the cosines of another network, the {term}`simulator`, and
-# two numbers {math}`a`, {math}`ab` of its own. A description {math}`E` is a list of words and weights, and
+# two numbers {math}`a` and {math}`b` of its own. A description {math}`E` is a list of words and weights, and
 # the play is their sum:
 #
 # ```{math}
@@ -412,10 +412,11 @@ Markdown(f"Sixth panel, for all {units} units: {float(top_only.mean()):.2f} on a
 # busy on many it is a modest part, and most of what the network uses the neuron for lies below the top
 # ({doc}`/linear/2-top-impact`).
 #
-# ## Five descriptions of one neuron
+# ## One neuron, described by every method
 #
 # A description of one word meets the same test: its play is how likely the simulator thinks the word to be.
-# The neuron is that of the first figure.
+# The neuron is that of the first figure. Network Dissection, MILAN and CLIP-Dissect describe its highest
+# activations, with a word or a short phrase; {doc}`/linear/5-1-qualitative` says more about them.
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, len(played), figsize=(8, 2.7), sharey=True)
@@ -433,7 +434,7 @@ Markdown(f"Unit {unit} over its play by each method, and the correlation on {len
 # %% [markdown]
 # Look at the left edge of each cloud. There, the word says that the neuron has nothing to do, and it is busy.
 # A sum can give these images to further words. How the methods compare over whole layers and other networks
-# is the matter of {doc}`/linear/5-2-correlation`.
+# is the subject of {doc}`/linear/5-2-correlation`.
 #
 # ## What counts as 0, and what the ± means
 #
@@ -542,7 +543,7 @@ Markdown("\n".join([
     "- A description is a prediction. Let a network that has never seen the neuron make it, on all kinds of "
     "images, and compare ({numref}`fig-le-2`).",
     f"- The judge is never the one who found the words: descriptions that nobody else can read get "
-    f"{code[0]:.2f} from their author, and {code[1]:.2f} from another judge. For honest networks the favour "
+    f"{code[0]:.2f} on average from their author, and {code[1]:.2f} from another judge. For honest networks the favour "
     f"is {gift:.3f} at most on average, but up to {largest:.2f} for a single unit.",
     f"- Correlations forgive scale and offset. Knowing the highest activations perfectly, and nothing else, "
     f"gets {float(top_only.mean()):.2f} on average; {method}, nowhere perfect, "

@@ -12,12 +12,12 @@
 # **Question.** To find out what a neuron stands for, one looks at the images that excite it most. What does one miss?
 #
 # Whatever excites it half as much. This page looks at whole {term}`activation` ranges: at the share of images that show
-# each concept, bin by bin, and at images of four ranges beside the words that five methods found. All neurons are chosen by rules.
+# each concept, bin by bin, and at images of four ranges beside the words that each method found. All neurons are chosen by rules.
 # None was picked because it looked good.
 #
 # | needs | time, world | time, ImageNet sizes | follows |
 # |---|---|---|---|
-# | an edition with classes and an explainer | less than a minute on one core | half an hour on a GPU | the method's page |
+# | an edition with classes and an explainer | less than a minute on one core | half an hour on a GPU | {doc}`/linear/4-simulation` |
 
 # %% tags=["parameters"]
 edition = "world"  # world | imagenette | imagenet | a path to your own YAML
@@ -56,7 +56,7 @@ SINGLE = [method for method in ex.METHODS if not method.startswith("LE")]  # the
 # ## Parts that don't overlap
 #
 # A {term}`linear explanation` is a weighted sum of {term}`concepts <concept>`. To see where in its range a neuron uses which of them, we sort
-# images by activation, cut the range from 0 to the maximum into eight equal bins, and count. An image of a cat also shows a mammal
+# images by activation, cut the range from 0 to the maximum into equal bins, and count. An image of a cat also shows a mammal
 # and an animal, so plain shares would add up to more than everything. Instead each image goes to the *narrowest* concept of
 # the explanation that it shows: with "cat" and "animal" in it, a cat counts as cat, and "animal" stands for all other animals. An image that
 # shows two unrelated ones, say a cat beside a bus, is counted apart.
@@ -115,7 +115,8 @@ def binned(layer, k, part, m):
 # A neuron is **two-faced** if these are two unrelated concepts, and the more so, the more each gives way to the other: its score is the
 # smaller of two differences, by how much the upper ruler is more common above than below, and the lower one below than above. A neuron is
 # **one-faced** if both halves are ruled by one concept or by relatives, such as "cat" and "animal, not cat". Its score is the share of the family
-# in the half where it is smaller. Units are left out where a half holds too few images, or where no single concept rules it.
+# in the half where it is smaller. A wide concept, such as "made thing", makes a wide family, so a one-faced neuron may still look like
+# several things. Units are left out where a half holds too few images, or where no single concept rules it.
 
 # %%
 def faces(layer):
@@ -181,14 +182,14 @@ if pair:
          alt="Two area charts of shares of concepts over activation: in one, relatives share the whole range; in the other, one concept at the left gives way to another.")
 
 # %% [markdown]
-# Read the charts from right to left. Who looks at the highest bins only, as one does with the top images, sees the right edge. Mind the
+# Read the charts from right to left. Whoever looks at the highest bins only, as one does with the top images, sees the right edge. Mind the
 # numbers above: nearly all images are further left.
 #
 # ## What each method says
 #
 # Network Dissection {cite:p}`bau2017`, MILAN {cite:p}`hernandez2022` and CLIP-Dissect {cite:p}`oikarinen2023` describe the highest activations, with a
-# word or a phrase. LE(Label) and LE(SigLIP) {cite:p}`oikarinen2024` are sums, one of the labels and what they also are, one of all that an
-# image-text network can be asked about. Behind each description stands its correlation with the neuron on test images, when another
+# word or a phrase. LE(Label) and LE(SigLIP) {cite:p}`oikarinen2024` are sums. The first is made of labels and the wider classes above them, as "mammal" is above
+# "cat", the second of any words that an image-text network can be asked about. At the right of each description stands its correlation with the neuron on test images, when another
 # image-text network, the {term}`simulator`, acts it out.
 
 # %% tags=["hide-input"]
@@ -302,8 +303,8 @@ ALT = "For each unit five lines with the words of five methods, and below four g
 
 # %%
 show(panel(main, dict(zip(pair, ["most one-faced", "most two-faced"], strict=False)) or {0: "the first"}), "fig-le-4",
-     f"The two units of the charts: what five methods say, and images drawn at random from four ranges of {len(images.pixels):,} images, with the highest and the lowest "
-     f"activation of those shown. {outlined(main)} Which description tells what the last two groups share (Linear Explanations, figure 4)?", alt=ALT)
+     f"The two units of the charts: what each method says, and images drawn at random from four ranges of {len(images.pixels):,} images, with the highest and the lowest "
+     f"activation of those shown. {outlined(main)} Which description tells what the last two groups share? (Linear Explanations, figure 4.)", alt=ALT)
 
 # %% [markdown]
 # ## Does anyone name the second role?
@@ -407,7 +408,8 @@ show(panel(main, more("random", drawn[4:])), "fig-le-10", f"Random units of {net
 #
 # ## A network that was trained on places
 #
-# The same for a network that tells where things are and doesn't care what they are. Its labels are places, and they have no parents.
+# The same for a network that tells where things are and doesn't care what they are. Its labels are places, with no wider classes
+# above them.
 
 # %%
 def by_rule(layer, rules):
@@ -443,7 +445,7 @@ show(fig, "fig-le-12", f"Units of {second}: the most two-faced and a random one.
 # %% [markdown]
 # ## Networks of other families
 #
-# What the classifier of VGG16 reads are numbers without positions. In the two transformers we look, as the paper does, at the hidden units of the last
+# What the classifier of VGG16 reads are numbers without positions. In transformers we look, as the paper does, at the hidden units of the last
 # block's MLP at the class token. There are no maps to outline, and methods that need regions have to pass. Three units each: the best explained, the
 # most two-faced and a random one.
 
@@ -465,7 +467,8 @@ score = {m: float(s.mean()) for m, s in acted(main.probe, main.words).items()}
 halves = "; ".join(f"{m} {a:.0f}% and {b:.0f}%" for m, (a, b) in share.items())
 Markdown("\n".join([
     ":::{admonition} What to take away", ":class: tip",
-    f"- Many neurons change their mind on the way up: of {len(judged)} units of {network} whose rulers are known, {len(two_faced)} have two unrelated ones "
+    f"- A neuron may change its mind on the way up. Both rulers are known for {len(judged)} of {main.q.shape[1]} units of {network}, and {len(two_faced)} of these "
+    "have two unrelated ones "
     "({numref}`fig-le-3`).",
     f"- How often the upper and the lower ruler of these are named: {halves}. For {len(missed)} no single label names the lower one.",
     "- Top images hide this, random images of lower ranges show it ({numref}`fig-le-4`). Look at them before you believe a word.",
@@ -496,8 +499,8 @@ assert my_shares.shape == (8, 3, 512) and my_shares.sum((0, 1)).eq(60).all()
 
 # %% [markdown]
 # :::{dropdown} Try next: other random neurons
-# Run `python -m sightglass run world linear/5-1 -p seed=1`. Are the six random units as good as the last? Did another two-faced one win? It
-# needn't: which images explain and which validate has changed.
+# Run `python -m sightglass run world linear/5-1 -p seed=1`. Are the six random units explained as well as these? Does another two-faced unit
+# win? It may, since other images explain and other ones validate.
 # :::
 #
 # :::{dropdown} Try next: only the very top

@@ -41,6 +41,7 @@ from sightglass.explain.probe import mlp_units
 from sightglass.show import beside, claim, show, unavailable
 
 sg.plot.style()
+pd.set_option("display.max_colwidth", None)  # show sums of words in full
 ed = sg.load(edition, device=device)
 images = explain.probing(ed, photos)
 NAMES = {"resnet50": "ResNet50", "resnet18": "ResNet18 (places)", "vgg16": "VGG16", "vit_b_16": "ViT-B-16",
@@ -69,7 +70,7 @@ last = {role: played(role) for role in roles}
 # | Network Dissection {cite:p}`bau2017` | the highest activations and a mask for every word | the word whose pixels they cover best |
 # | MILAN {cite:p}`hernandez2022` | the regions that excite the neuron most | a short caption |
 # | CLIP-Dissect {cite:p}`oikarinen2023` | the highest images, through an image-text network | the word that fits them and not the others |
-# | LE(Label) | all images, through their labels | a weighted sum of labels and their parents |
+# | LE(Label) | all images, through their labels | a weighted sum of labels and the wider classes above them |
 # | LE(SigLIP) | all images, through another image-text network | a weighted sum of any words |
 #
 # MILAN's original captioner learned from sentences that people had written about regions. The one here is small, and nobody wrote for it:
@@ -160,10 +161,11 @@ gain = {role: float((score["LE(SigLIP)"] - score["LE(Label)"]).mean()) for role,
 error = {role: explain.mean_and_error(score["LE(SigLIP)"] - score["LE(Label)"])[1] for role, (_, _, score) in last.items()}
 claim("linear-5", holds=all(g > 0 for g in gain.values()),
       because="LE(SigLIP) minus LE(Label), mean over units with its standard error: "
-              + ", ".join(f"{gain[role]:+.3f} ± {error[role]:.3f} ({role})" for role in roles) + ".")
+              + ", ".join(f"{gain[role]:+.4f} ± {error[role]:.4f} ({role})" for role in roles) + ".")
 
 # %% [markdown]
-# Two things differ from the paper, and the networks explain both. The world has a few dozen kinds of things and its networks learned
+# In the drawn world two things differ from the paper: correlations are much higher, unless a network has many neurons that never fire, and
+# LE(SigLIP) isn't ahead of LE(Label) everywhere. The networks explain both. The world has a few dozen kinds of things and its networks learned
 # nothing else, so most of what their neurons do can be said in words that are on the list; in photographs there is more to a neuron
 # than any list holds. And labels are exact here, whatever else is in the image, while each entry of the longer list is a network's
 # opinion. What the longer list adds are colours, parts and places. That pays where neurons know about them without being told to, and
@@ -185,7 +187,7 @@ show(beside(lengths, "tab-le-4", missing=lacking), "tab-le-4",
 # ## Neurons that never fire
 #
 # A unit that stays below 0.01 on every probing image has nothing to be explained. Its correlation counts as 0, so a
-# network with many of them looks harder to explain than it is. The {term}`dead neurons <dead neuron>` are counted first and left out then.
+# network with many of them looks harder to explain than it is. The {term}`dead neurons <dead neuron>` are first counted, then left out.
 
 # %%
 alive = {role: ~explain.dead(seen.q) for role, (seen, _, _) in last.items()}
@@ -295,16 +297,16 @@ else:
 
 # %% [markdown]
 # Mind which methods say so. For a single word, the MLP is easier: its units are closer to one thing each. For a sum of words the
-# order may turn. A small transformer has few more axes in its stream than classes to tell, and in the last block the classifier reads
-# the stream directly, so an axis there is close to a sum of classes, which is what a linear explanation is good at. A
-# stream of hundreds of axes and a thousand classes is another matter.
+# order may turn. The world's transformers have a few axes in their stream for each class that they tell, and what the classifier needs
+# lies in that stream, so an axis there may be close to a sum of a few classes, which is what a linear explanation is good at. The
+# paper's transformer has fewer axes than classes, and an axis has to serve many of them.
 
 # %% [markdown]
 # ## How much hangs on the settings?
 #
 # CLIP-Dissect has two numbers that were set for a large network and fifty thousand images: how many images it looks at, and how
 # sharply it tells words apart. This page scales both: the same share of the images, the same share of the scale that the network learned.
-# Here is its mean correlation for other choices.
+# Here is its mean correlation for other choices. The one used above is a five-hundredth of the images, with a tenth of the learned scale.
 
 # %% tags=["hide-input"]
 seen, found, score = last[roles[0]]

@@ -84,7 +84,8 @@ plt.show()
 
 # %% [markdown]
 # One more thing to watch. CLIP-Dissect finds its words through that very network. The paper has two CLIP networks, one to find and a larger one to judge;
-# here there is only one, so CLIP-Dissect is judged by its own eyes. In the last row it uses the explainer's.
+# here `clip` does both, so CLIP-Dissect is judged by its own eyes. In the last row of the table it uses the explainer's. Rows named after a network alone
+# are those of the other judge.
 
 # %%
 def dissected_by(role):
@@ -155,8 +156,8 @@ plt.show()
 # %%
 table = pd.DataFrame({name: {"correlation": float(by_set[name].mean()), "size": size} for name, (_, size, _) in made.items()}).T
 show(beside(table, "tab-le-6"), "tab-le-6",
-     f"Correlation of {LINEAR[1]} by concept set, {seen.q.shape[1]} units of {first}. Our sets in the order of the rows are "
-     + ", ".join(f"{sets[name]} for {name}" for name in sets) + ". (Linear Explanations, table 6)")
+     f"Correlation of {LINEAR[1]} by concept set, {seen.q.shape[1]} units of {first}. Our sets are "
+     + ", ".join(f"*{sets[name]}* for *{name}*" for name in sets) + ". (Linear Explanations, table 6)")
 
 
 # %%
@@ -201,7 +202,7 @@ claim("linear-11", holds=verdict, because=said + absent)
 # ## No search
 #
 # Last, the search. The elastic net ranks the words, and the greedy search takes one after the other, as long as the correlation on
-# validation images rises by .02. What if one simply took the first five of the ranking, or the first four?
+# validation images rises by 0.02 or more. What if one simply took the first five of the ranking, or the first four?
 
 # %%
 ways = {"greedy search": {}, "top 5": {"greedy": False, "length": 5}, "top 4": {"greedy": False, "length": 4}}

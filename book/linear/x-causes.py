@@ -11,8 +11,8 @@
 #
 # **Question.** A neuron's word fits its images. Does the neuron answer to what the word says, or to something that goes along with it?
 #
-# Ducks are seen on water. A neuron that answers to water is high on ducks, so every method that compares words with activations may call
-# it a duck neuron, and its word will even predict it well {cite:p}`oikarinen2024`. Photographs can hardly settle this: whoever takes the
+# Ducks are seen on water. A neuron that answers to water is high on ducks, so every method that compares words with activations, as
+# linear explanations do {cite:p}`oikarinen2024`, may call it a duck neuron, and its word will even predict it well. Photographs can hardly settle this: whoever takes the
 # duck out of one has to make up what was behind it. A drawn world knows. This page draws the same scene twice, once without and once
 # with what a word says, and measures what the neuron does. Nothing but the edit can have caused the difference.
 #
@@ -160,14 +160,14 @@ if roles:
 # | place | the background is exchanged |
 # | colour | the main object gets another main colour |
 # | texture | an object that can wear it gets it, instead of a plain coat |
-# | part | the part is drawn on an object that has it, instead of left out |
+# | part | the part is drawn on an object that has it, instead of being left out |
 # | small ..., two things | a second object is put beside the first |
 #
 # **What an edit holds fixed.** Position, size, pose, light, grain, what stands in front, and everything else that isn't named: both scenes
 # come from the same random numbers. Every pair is then checked against the {term}`pixel truth`: the word must be absent before, and visible
 # after.
 #
-# **What it doesn't.** A thing comes with what it's made of. Who paints a zebra paints stripes, a mane and an animal, so a
+# **What it doesn't.** A thing comes with what it's made of. Whoever paints a zebra paints stripes, a mane and an animal, so a
 # stripe neuron is rightly said to be driven by zebras, and the two can't be told apart by this edit alone. A thing also takes
 # the place of another, so an effect is always against what was there before, here all other things in turn. Beside
 # these, an effect is a mean over scenes: a neuron that wants a wheel only on red cars looks half-hearted about wheels. Parts
@@ -219,8 +219,8 @@ if roles:
 # %% [markdown]
 # Read *drives* beside *if dealt out*, and *reach* beside both. A word may drive its neuron and still be far from the best one, as
 # a stripe is for a zebra neuron. A method that says more words must find more causes to keep its share, so compare *first word*, too. And
-# look at the last line. The strongest cause is the best that a single word can be, and what it foresees of all other edits is the most
-# that can be asked of one word. A sum may go beyond that.
+# look at the last line. No single word has a larger effect than the strongest cause. It needn't be the word that foresees most of the
+# other edits, though: a wider one, which holds for more of them, may do better. A sum may go beyond both.
 #
 # ## Five networks
 #
@@ -253,7 +253,9 @@ if roles:
 # %% tags=["hide-input"]
 if roles:
     blocks = {NAMES.get(role, role): readable(tables[role], last[role][2]) for role in roles}
-    display(pd.concat(blocks, names=["network"]).drop(columns="strongly").dropna(subset="reach").round(2))
+    shown = pd.concat(blocks, names=["network"]).drop(columns=["strongly", "if dealt out"]).dropna(subset="reach")
+    numbers = shown.select_dtypes(float).columns
+    display(shown.assign(**{name: ["–" if x != x else f"{x:.2f}" for x in shown[name]] for name in numbers}))
 
 # %% [markdown]
 # ## Do words that predict better also cause more?
@@ -364,8 +366,8 @@ if roles:
              "them numbered.")
 
 # %% [markdown]
-# Within a method, the better a unit is simulated, the more of its words drive it, as far as there is room for more. Between methods that
-# needn't hold. To predict, a word that goes along is as good as the cause, and nothing goes along better than what belongs
+# Within a method, units that are simulated better tend to have more words that drive them, as far as there is room for more; the rank
+# correlations above the figure tell how much so. Between methods that needn't hold. To predict, a word that goes along is as good as the cause, and nothing goes along better than what belongs
 # to it: a fish's fin, a ladybird's legs. The lower left panel counts them, and shows why a longer list of words isn't free. A list of
 # nothing but things is a safe one for a network that was taught to tell things, so compare the methods on the other networks before
 # giving one of them the credit.
@@ -453,6 +455,7 @@ if roles:
         "sort": ", ".join(f"{share:.2f} ({sort})" for sort, share in sorts.items()),
         "any": f"{lines.drive['any word, by chance']:.2f}",
         "one": f"{lines.foresight['the strongest cause']:.2f}",
+        "others": "".join(f", {lines.foresight[m]:.2f} ({m})" for m in told if m not in LINEAR),
     }  # fmt: skip
     display(Markdown("\n".join([
         ":::{admonition} What to take away", ":class: tip",
@@ -462,8 +465,8 @@ if roles:
         f"- Correlation is a guide to causes and not a proof ({{numref}}`fig-le-x2`). Do units that a "
         "simulator plays well also have words that foresee edits? The rank correlations are "
         f"{shares['rank']}.",
-        f"- Can a sum foresee more than any single word? Foresight is {shares['sums']}, and "
-        f"{shares['one']} for each neuron's strongest cause.",
+        f"- Can a sum foresee more than one word? Foresight is {shares['sums']}, "
+        f"{shares['one']} for each neuron's strongest cause{shares['others']}.",
         f"- What belongs to a cause goes along with it. Of the words in sums of {LINEAR[1]}, this share "
         f"drives, by sort: {shares['sort']}.",
         "- Compare with the same words dealt out, and with the strongest cause. Without both ends a "

@@ -11,6 +11,8 @@ from ...world.vocabulary import ADJECTIVES, TABLE
 
 MOST = 0.6  # share that makes something the rule
 WORN = 0.4  # share of a texture that makes an object striped, spotted, ...
+LOCAL = 0.05  # of the image's area: what sees no more of it than this sees a texture, not whose it is
+UNEVEN = 0.2  # spread of brightness under an iERF that makes a patch an edge
 
 
 def name_of(scenes: Scenes, maps: Tensor) -> str:
@@ -24,9 +26,9 @@ def name_of(scenes: Scenes, maps: Tensor) -> str:
     mass = mass / total[:, None, None]
     on = torch.stack([(mass * (scenes.instance == k)).sum((1, 2)) for k in range(4)], 1).mean(0)
     if on[0] > MOST:
-        return rule(scenes.background, BACKGROUNDS) or f"{colour(scenes, mass)} patch"
+        return rule(scenes.background, BACKGROUNDS) or patch(scenes, mass)
     if on[1] + on[2] < 0.3:  # rims, or what stands in front
-        return f"{colour(scenes, mass)} patch"
+        return patch(scenes, mass)
     inside = mass * ((scenes.instance == 1) | (scenes.instance == 2))
     shown = torch.where(
         (mass * (scenes.instance == 2)).sum((1, 2)) > inside.sum((1, 2)) / 2, scenes.second, scenes.label
@@ -34,11 +36,13 @@ def name_of(scenes: Scenes, maps: Tensor) -> str:
     noun = rule(shown, NOUNS)
     part = covered(scenes.part, inside, PARTS, MOST)
     texture = covered(scenes.texture, inside, TEXTURES, WORN)
+    if texture and area(mass) < LOCAL:
+        return texture
     if part:
         worn = ADJECTIVES[texture] if texture else ""
         return f"{noun}'s {part}" if noun else f"{worn} {part}".strip()
     family = rule(torch.tensor([FAMILIES.index(TABLE[NOUNS[k]].family) for k in shown.tolist()]), FAMILIES)
-    return noun or texture or family or f"{colour(scenes, mass)} patch"
+    return noun or texture or family or patch(scenes, mass)
 
 
 def rule(found: Tensor, names: tuple[str, ...]) -> str:
@@ -55,8 +59,17 @@ def covered(truth: Tensor, mass: Tensor, names: tuple[str, ...], least: float) -
     return names[int(shares.argmax())] if shares.max() >= least else ""
 
 
-def colour(scenes: Scenes, mass: Tensor) -> str:
-    """Name the mean colour under the iERFs."""
-    mean = (scenes.pixels() * mass[:, None]).sum((2, 3)).mean(0)
+def area(mass: Tensor) -> float:
+    """Tell how much of the images iERFs (m, s, s) of sum 1 fill, as if they were even: the median of the shares."""
+    return float((1 / mass.square().sum((1, 2)) / mass[0].numel()).median())
+
+
+def patch(scenes: Scenes, mass: Tensor) -> str:
+    """Name the mean colour under the iERFs, or say that light and dark meet there."""
+    pixels = scenes.pixels()
+    light = pixels.mean(1)
+    mean = (light * mass).sum((1, 2), keepdim=True)
+    spread = ((light - mean).square() * mass).sum((1, 2)).clamp(min=0).sqrt()
     palette = torch.tensor(list(COLOURS.values()))
-    return list(COLOURS)[int((palette - mean).norm(dim=1).argmin())]
+    near = (palette - (pixels * mass[:, None]).sum((2, 3)).mean(0)).norm(dim=1).argmin()
+    return "edge" if spread.median() > UNEVEN else f"{list(COLOURS)[int(near)]} patch"

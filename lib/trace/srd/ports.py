@@ -115,6 +115,14 @@ def padded(call: Call, out: Tensor, axis: int, port: Tensor) -> tuple[int, Tenso
     return axis, F.pad(port, sizes[:4], mode="replicate" if mode == "constant" else mode)
 
 
+def sliced(call: Call, out: Tensor, axis: int, port: Tensor) -> tuple[int, Tensor]:
+    """Keep the positions that slices keep, whatever they do to channels."""
+    asked = call.arguments[1] if isinstance(call.arguments[1], tuple) else (call.arguments[1],)
+    if port.ndim != out.ndim or not all(isinstance(part, slice) for part in asked):
+        return axis, port
+    return axis, port[tuple(slice(None) if dim == axis else part for dim, part in enumerate(asked))]
+
+
 def resized(call: Call, out: Tensor, axis: int, port: Tensor) -> tuple[int, Tensor]:
     """Spread as interpolation does."""
     return axis, F.interpolate(port, out.shape[2:], mode="nearest")
@@ -123,6 +131,6 @@ def resized(call: Call, out: Tensor, axis: int, port: Tensor) -> tuple[int, Tens
 RULES = {
     "conv2d": convolved, "max_pool2d": pooled, "avg_pool2d": pooled, "adaptive_avg_pool2d": adapted,
     "adaptive_max_pool2d": adapted, "mean": averaged, "sum": averaged, "permute": permuted, "transpose": permuted,
-    "pad": padded, "interpolate": resized,
+    "pad": padded, "interpolate": resized, "getitem": sliced,
     **dict.fromkeys(("flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view"), reshaped),
 }  # fmt: skip
