@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 NOTHING = "–"
 PAPER, HERE = ", paper", ", here"
-NUMBER = re.compile(r"[-+–]?[\d.]*(e[-+]?\d+)?(\s\([^()]*\))?")
+ERROR = " ±"  # ends the name of a column that holds another one's errors
+NUMBER = re.compile(r"[-+–]?[\d.]*(e[-+]?\d+)?(\s±\s[\d.]+)?(\s\([^()]*\))?")
 
 
 def is_number(value: Any) -> bool:
@@ -33,7 +34,10 @@ class Text:
 
 
 def tidy(frame: DataFrame) -> Text:
-    """Write a table with sensible digits; pairs "x, paper" and "x, here" share a column, to save width."""
+    """Write a table with sensible digits.
+
+    To save width, "x ±" goes into the column "x", and pairs "x, paper" and "x, here" share one.
+    """
     import pandas as pd
 
     if not isinstance(frame.index, pd.RangeIndex):
@@ -41,6 +45,7 @@ def tidy(frame: DataFrame) -> Text:
     columns = {str(name): digits(list(frame.iloc[:, i])) for i, name in enumerate(frame.columns)}
     if len(columns) != frame.shape[1] or not columns:
         raise ValueError(f"a table needs columns of different names, found {list(frame.columns)}")
+    columns = with_errors(columns)
     notes: list[str] = []
     stems = [name.removesuffix(PAPER) for name in columns if name.endswith(PAPER)]
     for stem in stems:
@@ -68,10 +73,22 @@ def grouped(rows: list[list[str]]) -> list[list[str]]:
     return out
 
 
+def with_errors(columns: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Write errors beside their values, "0.469 ± 0.007", where there is a column of each."""
+    for ending in ("", PAPER, HERE):
+        for name in [name for name in columns if name.endswith(ERROR + ending)]:
+            value = name.removesuffix(ERROR + ending) + ending
+            if value in columns:
+                pairs = zip(columns[value], columns.pop(name), strict=True)
+                columns[value] = [v if e in ("", NOTHING) else f"{v}\u00a0±\u00a0{e}" for v, e in pairs]
+    return columns
+
+
 def paired(columns: dict[str, list[str]], stem: str) -> dict[str, list[str]]:
     """Fold the columns of one quantity into one: "here (paper)"."""
     here, paper = columns.pop(f"{stem}{HERE}"), columns[f"{stem}{PAPER}"]
-    both = [h if p in ("", NOTHING) else f"{h}\u00a0({p})" for h, p in zip(here, paper, strict=True)]
+    gaps = (" " if "±" in h else "\u00a0" for h in here)  # numbers with errors may take two lines
+    both = [h if p in ("", NOTHING) else f"{h}{gap}({p})" for h, gap, p in zip(here, gaps, paper, strict=True)]
     return {
         stem if name == f"{stem}{PAPER}" else name: both if name == f"{stem}{PAPER}" else column
         for name, column in columns.items()

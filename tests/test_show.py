@@ -79,6 +79,14 @@ def test_a_drawing_is_shown_as_svg_and_saved_in_three_forms(run, tmp_path):
     assert "A graph." in page and ":file: _figures/fig-vital-3.svg" in page and page.endswith(":::")
 
 
+def test_errors_stand_beside_their_values():
+    frame = pd.DataFrame({"row": ["a", "b"], "x, paper": ["0.12", "–"], "x, here": [0.4691, 0.2],
+                          "x ±, paper": ["0.002", "–"], "x ±, here": [0.00651, np.nan], "y ±": [1, 2]})  # fmt: skip
+    text = tables.tidy(frame)
+    assert text.head == ["row", "x", "y ±"] and text.numeric == [False, True, True]
+    assert [row[1].replace("\u00a0", " ") for row in text.rows] == ["0.469 ± 0.0065 (0.12 ± 0.002)", "0.200"]
+
+
 def test_figure_is_saved_displayed_and_closed(run, tmp_path):
     fig = plt.figure(figsize=(8, 2))
     caption = "Both {cite:t}`gorgun2025` & `x`\n see {numref}`table one <tab-vital-5>`."

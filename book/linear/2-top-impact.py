@@ -116,7 +116,7 @@ pd.DataFrame(error, index=betas).rename_axis("standard error of the mean, %").ro
 # %% [markdown]
 # Read this with care. A network that is nearly always right gives every single unit little to do: its whole effect on the answers may lie on a
 # handful of difficult images, and whether one of these is among the highest ones is luck. The standard error is over units, which share
-# their images, so it doesn't count that luck. The smallest shares may be less than one image; such a share of the first image's
+# their images, so it doesn't count that luck. The smallest shares may be less than one image; that part of the first image's
 # impact is counted then.
 
 # %%

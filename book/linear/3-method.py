@@ -112,7 +112,7 @@ fig.text(left + wide + 0.03, bottom + high + 0.1, "3  a greedy search keeps\nwha
 fig.text(left - 0.075, bottom + high / 2, "1  how much of each word is in each image", fontsize=8, rotation=90, ha="right", va="center")
 sentence = found.sentence(k)
 show(fig, "fig-le-1",
-     f"Unit {k} of {probe.at} of {network} and how its explanation came about: **{sentence}**. (1) For {len(rows)} of {len(images)} images and "
+     f"Unit {k} of {network}'s {probe.at} layer and how its explanation came about: **{sentence}**. (1) For {len(rows)} of {len(images)} images and "
      f"{len(shown)} of {len(usable)} words, how much of the word is in the image: dark is much. (2) A regression gives most words "
      "no weight. (3) A greedy search tries what is left. (4) The words that stay get their final weights. (5) Each image's row times these "
      "weights, summed, beside what the neuron really does; no step has seen these images (Linear Explanations, figure 1).",
@@ -130,7 +130,7 @@ show(fig, "fig-le-1",
 # P = \sigma(a \cos{} + ab)
 # ```
 #
-# They are fitted on the labels of the training images. The fit is convex and needs nothing but a histogram of cosines, so Newton's
+# They are fitted on the labels of the training images. The fit is convex in {math}`a` and {math}`ab` and needs nothing but a histogram of cosines, so Newton's
 # method takes milliseconds. Whether the result deserves to be read as a chance can be looked up on images that it hasn't seen. On the
 # grey line it does: of all words said to be there with a chance of 0.6, six in ten are. Below the line, the explainer is too sure.
 
@@ -193,7 +193,7 @@ for step, tried in steps.groupby("step"):
     before = now
 show(pd.DataFrame(lines), "alg-le-1",
      f"The search for unit {k}, round by round: words tried, the one chosen, the correlation on validation images with it and what it "
-     f"gained, the best others, and how many words are out for good from then on. r = {width}, v = {length}, ε = {gain:g} (Linear Explanations, algorithm 1).")
+     f"gained, the best others, and how many of the words tried are out for good. r = {width}, v = {length}, ε = {gain:g} (Linear Explanations, algorithm 1).")
 
 # %% [markdown]
 # The search ends with a round in which every word gains too little. The order of choice isn't the order of the final weights: these are fitted

@@ -349,6 +349,10 @@ Markdown(f"The word of least agreement, *{used[word]}*, and the test images wher
 # The score that comes with an explanation is a correlation, too: on validation images, in the explainer's own
 # eyes. It meets three tests, one after the other. The images on which weights were fitted; those by which
 # words were chosen; and new ones. Only then another pair of eyes.
+#
+# Two kinds of linear explanation stand side by side from here on. *LE(SigLIP)*, the one above, finds its words
+# with an image-text network: in the paper that is a SigLIP {cite:p}`zhai2023`, in the drawn world a small one of
+# the same family. *LE(Label)* finds them in the labels of the images, so its own score is the labels'.
 
 # %% tags=["hide-input"]
 authors = dict(zip(LINEAR, ("labels", "explainer"), strict=True))
