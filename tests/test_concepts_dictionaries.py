@@ -169,3 +169,21 @@ def test_samples_come_from_where_they_say_whatever_the_batch():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with pytest.raises(ValueError, match="no image has a position of positive relevance at 1"):
         samples(model, x, ["1"], lambda *given: {"1": -torch.ones(len(given[1]), 36)})
+
+
+def test_learned_atoms_pay_no_more_than_scikit_learns():
+    from sklearn.decomposition import MiniBatchDictionaryLearning
+
+    generator = torch.Generator().manual_seed(3)
+    true = F.normalize(torch.randn(12, 8, generator=generator), dim=1)
+    x = (torch.randn(900, 12, generator=generator) * (torch.rand(900, 12, generator=generator) < 0.2)) @ true
+    price = 0.1 * float(x.norm(dim=1).mean())
+    theirs = MiniBatchDictionaryLearning(12, alpha=price, random_state=0, batch_size=256, max_iter=2)
+    rivals = {"sklearn": torch.from_numpy(theirs.fit(x.numpy()).components_).float(),
+              "here": dictionary(x, 12, method="dictionary learning").atoms,
+              "as begun": F.normalize(x[x.norm(dim=1) > 0][:12], dim=1)}  # fmt: skip
+    cost = {}
+    for name, atoms in rivals.items():
+        u = lasso.codes(x, F.normalize(atoms, dim=1), price)
+        cost[name] = float((0.5 * (x - u @ F.normalize(atoms, dim=1)).square().sum(1) + price * u.abs().sum(1)).mean())
+    assert cost["here"] < 1.02 * cost["sklearn"] and cost["here"] < 0.9 * cost["as begun"]

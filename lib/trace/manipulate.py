@@ -97,7 +97,8 @@ def attack(
             if step == 0 or softened and sharpness(recipe, step) != sharpness(recipe, step - 1):
                 with torch.no_grad():
                     logits = model(x)  # of the very network that is attacked
-            value = loss(model, x_adv, (*asked, logits), method, recipe)
+            left = going.nonzero()[:, 0]
+            value = loss(model, x_adv[left], tuple(part[left] for part in (*asked, logits)), method, recipe)
         (x_adv.grad,) = torch.autograd.grad(value, x_adv)
         last = x_adv.detach().clone()
         adam.step()

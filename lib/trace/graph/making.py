@@ -13,11 +13,16 @@ from torch import Tensor, nn
 
 from ...concepts.dictionaries import Dictionary, dictionary
 from ...concepts.sampling import Relevance, Sample, samples
+from ...zoo.taps import record
+from ..cafe.attributions import attnlrp
+from ..cafe.latents import Fired, tokens
+from ..cafe.sae import Sae
 from ..icat.edges import edges_of, pair_edges
 from ..icat.links import between, to_outputs
+from ..srd import ierf
 
 ATOMS, NONZEROS, EACH, STEPS = 128, 8, 4, 8  # for networks of the world's size
-FACES = 5  # nearest exemplars of which the brightest becomes the face
+FACES = 5  # exemplars of which the brightest becomes the face
 Fields = Callable[[Tensor, str, Tensor], Tensor]  # (x of m images, tap, positions (m,)) -> iERFs (m, h, w)
 
 
@@ -64,6 +69,15 @@ def importances(
     return found
 
 
+def telling(found: Mapping[str, Tensor], least: float = 0.02) -> dict[str, Tensor]:
+    """Set importances {tap: (classes, K)} to 0 that are less than a share of the positive sum of every class."""
+    kept = {}
+    for tap, values in found.items():
+        shares = values / values.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-12)
+        kept[tap] = torch.where(shares.amax(0) >= least, values, 0.0)
+    return kept
+
+
 def strengths(
     model: nn.Module, x: Tensor, layers: Mapping[str, Layer], chosen: Mapping[str, Iterable[int]], *,
     steps: int = STEPS,
@@ -77,13 +91,12 @@ def strengths(
 
 
 def exemplars(
-    x: Tensor, pixels: Tensor, layers: Mapping[str, Layer], chosen: Mapping[str, Iterable[int]], fields: Fields, *,
-    count: int = 10,
-) -> dict[tuple[str, int], tuple[Tensor, Tensor]]:  # fmt: skip
+    x: Tensor, layers: Mapping[str, Layer], chosen: Mapping[str, Iterable[int]], fields: Fields, *, count: int = 10
+) -> dict[tuple[str, int], tuple[Tensor, Tensor]]:
     """Find the images nearest to each chosen concept, and the iERFs of its feature vectors in them.
 
-    `x` are the images that `layers` were found in (n, 3, h, w), `pixels` the same in [0, 1]. Returns {(tap, concept):
-    (rows (m,), iERFs (m, h, w))}, nearest first but for the brightest of the first five, which becomes the face.
+    `x` are the images that `layers` were found in (n, 3, h, w). Returns {(tap, concept): (rows (m,), iERFs (m, h, w))},
+    nearest first, without those whose iERF is nowhere positive.
     """
     found = {}
     for tap, concepts in chosen.items():
@@ -94,9 +107,19 @@ def exemplars(
         own = [len(some) for some in near.values()]
         for k, image, field in zip(near, rows.split(own), maps.split(own), strict=True):
             shown = field.clamp(min=0).flatten(1).sum(1) > 0
-            order = face_first(pixels[image[shown]], field[shown])
-            found[tap, k] = image[shown][order], field[shown][order]
+            found[tap, k] = image[shown], field[shown]
     return found
+
+
+def here(model: nn.Module, x: Tensor, tap: str, layer: Layer, concept: int, fields: Fields) -> Tensor | None:
+    """Return the iERF (1, h, w) of where one image x (1, 3, h, w) has most of a concept, None without any."""
+    with record(model, [tap]) as kept, torch.no_grad():
+        model(x)
+    own = layer.concepts.codes(kept[tap])[0, :, concept]
+    if not own.max() > 0:
+        return None
+    found = fields(x, tap, own.argmax()[None].cpu()).detach().cpu()
+    return found if found.max() > 0 else None
 
 
 def nearest_images(layer: Layer, concept: int, count: int) -> Tensor:
@@ -110,13 +133,39 @@ def nearest_images(layer: Layer, concept: int, count: int) -> Tensor:
     return torch.tensor(list(first.values()))
 
 
-def face_first(pixels: Tensor, maps: Tensor) -> list[int]:
-    """Order exemplars (m, 3, h, w) with iERFs (m, h, w) so that a bright and colourful one of the nearest leads."""
+def srd_fields(model: nn.Module) -> Fields:
+    """Find iERFs of feature vectors by SRD, for convolutional networks."""
+    return lambda x, tap, positions: ierf(model, x, tap, positions)
+
+
+def token_fields(model: nn.Module) -> Fields:
+    """Find iERFs of tokens by AttnLRP, for vision transformers: patches, as large as their pixels.
+
+    Relevance that half of the patches reach or exceed says nothing of where a token looks, and is taken off.
+    """
+
+    def fields(x: Tensor, tap: str, positions: Tensor) -> Tensor:
+        with torch.no_grad():
+            own = tokens(model, x, tap)[torch.arange(len(x)), positions]
+        free = own.new_zeros(len(own))
+        own = torch.nn.functional.normalize(own, dim=1)
+        # each token is read along its own direction, like a latent whose encoder it is
+        sae = Sae(own, own, own.new_zeros(own.shape[1]), free, own.new_zeros(own.shape[1]), free[:1], free[:1].long())
+        maps = attnlrp(model, sae, x, Fired(tap, torch.arange(len(x)), positions, free))
+        maps = (maps - maps.flatten(1).median(1).values[:, None, None]).clamp(min=0)
+        return torch.nn.functional.interpolate(maps[:, None], x.shape[2:], mode="nearest")[:, 0]
+
+    return fields
+
+
+def face_first(pixels: Tensor, maps: Tensor, fits: Sequence[bool] | None = None) -> list[int]:
+    """Order exemplars (m, 3, h, w) with iERFs (m, h, w) so that a bright and colourful one of those that fit leads."""
     mass = maps.clamp(min=0)
     mass = mass / mass.flatten(1).sum(1)[:, None, None].clamp(min=1e-12)
     high, low = pixels.amax(1), pixels.amin(1)
     mean = (high * mass).sum((1, 2))
     spread = ((high - mean[:, None, None]) ** 2 * mass).sum((1, 2)).sqrt()
-    telling = (mean + ((high - low) * mass).sum((1, 2)) + spread)[:FACES]
-    best = int(telling.argmax()) if len(telling) else 0
+    telling = mean + ((high - low) * mass).sum((1, 2)) + spread
+    candidates = [i for i in range(len(maps)) if fits is None or fits[i]][:FACES] or [0]
+    best = max(candidates, key=lambda i: float(telling[i]))
     return [best, *(i for i in range(len(maps)) if i != best)]

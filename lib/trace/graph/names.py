@@ -12,6 +12,7 @@ from ...world.vocabulary import ADJECTIVES, TABLE
 MOST = 0.6  # share that makes something the rule
 WORN = 0.4  # share of a texture that makes an object striped, spotted, ...
 LOCAL = 0.05  # of the image's area: what sees no more of it than this sees a texture, not whose it is
+HUE = 0.12  # between the largest and the smallest of red, green and blue, from which a colour has a hue
 UNEVEN = 0.2  # spread of brightness under an iERF that makes a patch an edge
 
 
@@ -70,6 +71,25 @@ def patch(scenes: Scenes, mass: Tensor) -> str:
     light = pixels.mean(1)
     mean = (light * mass).sum((1, 2), keepdim=True)
     spread = ((light - mean).square() * mass).sum((1, 2)).clamp(min=0).sqrt()
+    return "edge" if spread.median() > UNEVEN else f"{colour((pixels * mass[:, None]).sum((2, 3)).mean(0))} patch"
+
+
+def colour(mean: Tensor) -> str:
+    """Name a colour (3,): by its hue where it has one, however pale, else by its lightness."""
     palette = torch.tensor(list(COLOURS.values()))
-    near = (palette - (pixels * mass[:, None]).sum((2, 3)).mean(0)).norm(dim=1).argmin()
-    return "edge" if spread.median() > UNEVEN else f"{list(COLOURS)[int(near)]} patch"
+    gap = (palette - mean).norm(dim=1)
+    if mean.max() - mean.min() > HUE:
+        tint = palette - palette.mean(1, keepdim=True)
+        along = torch.nn.functional.cosine_similarity(tint, (mean - mean.mean())[None])
+        gap = torch.where((palette.amax(1) - palette.amin(1) > HUE) & (along > 0.9), gap, gap + 3)
+    return list(COLOURS)[int(gap.argmin())]
+
+
+def fits(scenes: Scenes, maps: Tensor, name: str) -> list[bool]:
+    """Tell which exemplars (m scenes) with iERFs (m, s, s) would get the name by themselves, or show its noun."""
+    found = []
+    for i in range(len(maps)):
+        noun = NOUNS[int(scenes.label[i])]
+        own = name_of(scenes[torch.tensor([i])], maps[i : i + 1])
+        found.append(own == name or name in (noun, TABLE[own].family if own in TABLE else ""))
+    return found
