@@ -67,7 +67,7 @@ def all_edges(link: Link) -> None:
         slow = (time.process_time() - started) / FEW * len(pairs)
     apart = max(abs(own - float(found.strength[k, t])) for own, (k, t) in zip(expected, some, strict=True))
     print(f"edges of a pair of layers: {len(pairs)} pairs of concepts that meet, {slow:.0f} s by one integrated "
-          f"gradient for each, {fast:.1f} s here, {slow / fast:.0f} times faster, {apart:.0e} apart "
+          f"gradient for each (as {FEW} of them tell), {fast:.1f} s here, {slow / fast:.0f} times faster, {apart:.0e} apart "
           f"(the strongest edge is {float(found.strength.abs().max()):.2g})")  # fmt: skip
 
 
