@@ -67,8 +67,8 @@ def all_edges(link: Link) -> None:
         slow = (time.process_time() - started) / FEW * len(pairs)
     apart = max(abs(own - float(found.strength[k, t])) for own, (k, t) in zip(expected, some, strict=True))
     print(f"edges of a pair of layers: {len(pairs)} pairs of concepts that meet, {slow:.0f} s by one integrated "
-          f"gradient for each (as {FEW} of them tell), {fast:.1f} s here, {slow / fast:.0f} times faster, {apart:.0e} apart "
-          f"(the strongest edge is {float(found.strength.abs().max()):.2g})")  # fmt: skip
+          f"gradient for each (as {FEW} of them tell), {fast:.1f} s here, {slow / fast:.0f} times faster, "
+          f"{apart:.0e} apart (the strongest edge is {float(found.strength.abs().max()):.2g})")  # fmt: skip
 
 
 def sparse_codes(link: Link, vectors: torch.Tensor, few: int = 200) -> None:
