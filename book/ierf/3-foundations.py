@@ -270,7 +270,7 @@ for tap in taps:
 
 # %% [markdown]
 # In early blocks a PFV has seen little besides its surroundings, so nearness does as well. The further one goes, the more the two orders
-# differ. In late blocks even the empty canvas has a cosine far from zero: some of what a vector says, it says about every image. What this test can't
+# differ. From the second block on, even the empty canvas has a cosine far from zero: some of what a vector says, it says about every image. What this test can't
 # do is prove a map right, since cutting pixels out makes edges that no image has; but a label that is made up would fail it.
 #
 # ## Which vectors are worth collecting?

@@ -216,7 +216,8 @@ assert difference < 1e-4
 # that the ratios sum to one, so somebody must get them; we hand them out evenly. More on that below.
 #
 # What else is in a network? A pool is affine once it is known who won. A shortcut is a sum of two vectors, so that both have a share in it,
-# found by the same inner product. Here is how that comes out, weighted by how relevant each position is.
+# found by the same inner product. Here is how that comes out, weighted by how relevant each position is. The taller the grey bar, the more of its
+# vectors a block only passes on. (The first block of each stage has a convolution in its shortcut, too; it counts as shortcut.)
 
 # %% tags=["hide-input"]
 shortcuts = [name for name, module in model.named_modules() if hasattr(module, "downsample") and hasattr(module, "bn3")]
@@ -356,7 +357,7 @@ show(fig, "fig-ierf-13",
 # ## What becomes of constants?
 #
 # The paper says that every part is an affine function of its source, and that ratios sum to one. It doesn't say which source gets the
-# layer's constant. Three conventions fit: *spread* hands it out evenly over the sources of a position, as above; *centred* takes it out of the whole
+# layer's constant. Three conventions are possible: *spread* hands it out evenly over the sources of a position, as above; *centred* takes it out of the whole
 # first, so that shares are those of what the sources have made; *drop* leaves it in the whole and gives it to nobody, which is what
 # one gets if one forgets about it.
 
@@ -398,7 +399,7 @@ ax.legend(loc="lower left", ncol=3, fontsize=7.5, handlelength=1.3)
 plt.show()
 
 # %% [markdown]
-# Here the maps look much alike. The sums don't: without a convention relevance leaks or grows on its way, by another amount for each image
+# Here the maps look much alike. The sums don't: with *drop*, relevance leaks or grows on its way, by another amount for each image
 # (thin lines; the thick ones are medians), and then a map's values are shares of nothing in particular. The book spreads.
 #
 # ## How exact is it?

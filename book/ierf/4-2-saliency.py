@@ -12,7 +12,7 @@
 # **Question.** A dozen methods colour the pixels that made a network say "cat". Their colours differ. Which are right?
 #
 # There is no label for a right {term}`saliency map`, so the paper {cite:p}`kim2026` takes four tests in its stead. Does the map lie on the
-# object? Does the class score fall where the map says it should? Is the map short? Does it stay put when the image is
+# object? Does the class score fall where the map says it should? Does it keep to few pixels? Does it stay put when the image is
 # shaken a little? This page makes fourteen usual maps and the three of {term}`SRD`, on two networks. It looks at them
 # first, then scores them, with shared noise and shared pixels for all.
 #
@@ -31,7 +31,7 @@ steady = 6  # of the images, how many are shaken, for stability
 samples = 3  # draws of noise; the paper doesn't say how many it has
 two = 10  # images of two objects
 rows = 5  # images in each gallery
-options = {"ScoreCAM": {"most": 32}, "IntegratedGradients": {"steps": 16}, "SmoothGrad": {"samples": 8}}
+options = {"ScoreCAM": {"most": 32}, "IntegratedGradients": {"steps": 16}, "SmoothGrad": {"samples": 8}}  # ScoreCAM: channels that are tried
 
 # %%
 from itertools import pairwise
@@ -220,10 +220,10 @@ if not lacking:
          f"fourth, by all methods on {TITLES[main]}. Bright is what speaks for the class; the white line is the true outline of the object asked for. "
          "r is the correlation between a method's two maps on this image. Of the images in which the network sees both, it's the one on which "
          "SRD-input does best (iERF, figure 3).",
-         alt="Four rows of nine small maps, each with the outline of one object; most methods' two maps look alike.")
+         alt="Four rows of nine small maps, each with the outline of one object; some methods' two maps look alike.")
 
 # %% [markdown]
-# This image was picked to favour SRD, as examples in papers are. The next table was not: it's the mean over all such images, for both questions.
+# This image was picked to favour SRD, as examples in papers often are. The next table was not: it's the mean over all such images, for both questions.
 # Some maps have a sign, and what speaks for one class speaks against the other. The second column leaves the negative parts out, as the figure does. The
 # last one leaves out what lies on neither object.
 
@@ -279,10 +279,11 @@ else:
     show(sg.plot.grid(lines, rows=words, columns=["the image", *[f"{name}, {where}" for where in ("high", "input") for name in STAGES]]),
          "fig-ierf-14", "The image of {numref}`fig-ierf-3` by SRD with three kinds of weights, at two resolutions. Red speaks for the class of the row, "
          "blue against it, and white is nothing. The dark line is the outline of the object asked for (iERF, figure 14).",
-         alt="Two rows of seven pictures: the image, then red and blue maps that get cleaner from raw to clamped mean.")
+         alt="Two rows of seven pictures: the image, then maps in red and blue by raw, centred and clamped weights, at two resolutions.")
 
 # %% [markdown]
-# Subtracting brings out blue regions: evidence for the other class is evidence against this one. Clamping drops them, at the start of the pass.
+# Blue is evidence against the class. Raw weights may have it where the other object stands. Subtracting takes off what a position says of all classes
+# alike, so blue may come or go with it; clamping drops what is still negative, at the start of the pass.
 # What is left is a map of the evidence *for* a class *against the rest*. The same subtraction is open to every method on this page that takes
 # a gradient, since it needs no more than another logit to start from.
 #
@@ -363,7 +364,7 @@ else:
 #
 # Fidelity asks the network once for each set of pixels. All methods then read the same answers, so the differences between methods aren't differences of luck. The noise
 # is shared as well. Two rows are added for scale. *A blob in the middle* is the same round spot for every image and has seen none. *The object's mask*
-# knows the object and nothing of the network.
+# knows the object and nothing of the network. Noise doesn't change either, so they have no score for stability.
 
 # %%
 METRICS = ["pointing", "localization", "sparseness", "fidelity", "stability"]
@@ -500,8 +501,8 @@ claim("ierf-6", holds=None if short else all(ok for ok, _ in shaken), because=sh
 #
 # Fidelity deserves a second look. A few pixels scattered over an image are a small change, and to a small change a network answers by its gradient: the
 # logit falls by about the gradient times the pixels that were set to zero. That's what GradInput is, so where a network is smooth enough GradInput must
-# win, whether or not its map shows anything that one would call a reason. On its networks and photographs the paper finds next to no correlation for
-# GradInput, so there the change can't have been small in this sense. And so here is the same score with a larger question: instead of scattered pixels, squares of a quarter of the width are
+# win, whether or not its map shows anything that one would call a reason. The paper finds next to no correlation for
+# GradInput. Either the change wasn't small in this sense on its networks and photographs, or the map came to the score without its signs; the paper doesn't say. So here is the same score with a larger question: instead of scattered pixels, squares of a quarter of the width are
 # replaced. A thing can disappear in a square.
 
 # %%
@@ -541,7 +542,7 @@ for role in roles:
     variants[role] = scored(three(role, x[role], target[role]), fall, steady_maps(role, three), x[role][:steady])
 ablation = means(variants, list(STAGES))
 show(stacked(beside(ablation, "tab-ierf-4")), "tab-ierf-4",
-     f"SRD-input with raw, centred and clamped weights, on the images of {{numref}}`tab-ierf-1`.{without} The last row is SRD-input in that table (iERF, table 4).")
+     f"SRD-input with raw, centred and clamped weights, on the images of {{numref}}`tab-ierf-1`.{without} The rows *clamped mean* are SRD-input in that table (iERF, table 4).")
 
 # %%
 def improvement(metric, role):
@@ -589,7 +590,7 @@ display(Markdown("\n".join([
 # %% [markdown]
 # ## Copy this
 #
-# All seventeen maps and two scores that need no masks, for any timm network with a grid of positions. Use `pretrained=True` and your own images; the weights here are random so that the cell needs no
+# Six of the seventeen maps (add names to the list for more) and two scores that need no masks, for any timm network with a grid of positions. Use `pretrained=True` and your own images; the weights here are random so that the cell needs no
 # download.
 
 # %%
@@ -620,7 +621,7 @@ assert sparseness(my_stack, constant=0.0).shape == (6, 2)
 # :::
 #
 # :::{dropdown} Try next: is it SRD, or is it the centring?
-# Explain the logit less the mean of all logits by GradInput or IntegratedGradients: wrap the network in one more linear layer that subtracts the mean. Does the correlation of their two maps fall
+# Explain the logit less the mean of all logits by Saliency or SmoothGrad: wrap the network in one more linear layer that subtracts the mean. Does the correlation of their two maps fall
 # to SRD's?
 # :::
 #

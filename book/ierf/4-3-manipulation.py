@@ -292,12 +292,12 @@ trial = pd.DataFrame(lines, index=["SSIM", "PCC"]).T.rename_axis(f"{few} pairs")
 trial.round(3)
 
 # %% [markdown]
-# With real ReLUs, the attack on the gradient has no slope to follow. The image stays as it is and the map with it: a perfect score for a map that gives way most when attacked with
+# With real ReLUs, the attack on the gradient has no slope to follow. The image stays as it is and the map with it: a perfect score for a map that gives way more than most when attacked with
 # better tools. That is the trap in every comparison of this sort, and the same care is due to the winners. A cleverer attack on them may exist.
 
 # %% tags=["hide-input"]
 top, bottom = (pick_by(methods, key=lambda m: float(left[m].mean())) for pick_by in (max, min))
-said = [f"- Of six maps, {NAMES.get(top, top)} gives way least here and {NAMES.get(bottom, bottom)} most: a mean SSIM of {float(left[top][0].mean()):.2f} and "
+said = [f"- Of six maps, {NAMES.get(top, top)} gives way least here and {NAMES.get(bottom, bottom)} most, by the mean of SSIM and PCC. Their mean SSIM is {float(left[top][0].mean()):.2f} and "
         f"{float(left[bottom][0].mean()):.2f} ({{numref}}`fig-ierf-4`)."]  # fmt: skip
 if "SRD for the class" in lines and "SRD, as above" in lines:
     said.append(f"- The comparison leaves SRD's class weights out. Over {few} pairs, its SSIM is {lines['SRD for the class'][0]:.3f} with them and {lines['SRD, as above'][0]:.3f} without.")
@@ -332,5 +332,5 @@ assert my_forged.x.shape == (2, 3, 64, 64) and my_forged.after.shape == (2, 64, 
 # :::
 #
 # :::{dropdown} Try next: more pairs
-# `-p pairs=32` takes four times as long and halves the intervals. Which neighbours in the bars can then be told apart?
+# `-p pairs=24` takes four times as long and halves the intervals. Which neighbours in the bars can then be told apart?
 # :::

@@ -14,7 +14,7 @@
 #
 # {term}`Layer-wise relevance propagation <layer-wise relevance propagation>` by z⁺ shares by positive activations, and guided backpropagation looks for ReLUs. {term}`SRD` asks for nothing of the kind. It
 # divides a vector among its sources *before* the activation function has touched it, where everything is a sum, so there is one rule for all functions. The paper
-# {cite:p}`kim2026` trains a network with each of six functions and finds SRD the most faithful map of all six. This page does the same, and then asks what
+# {cite:p}`kim2026` trains a network with each of six functions and finds SRD the most faithful map for each of them. This page does the same, and then asks what
 # "faithful" has been measured by.
 #
 # | needs | time, world | time, ImageNet sizes | follows |
@@ -29,7 +29,7 @@ n = 32  # images that are scored
 subsets = 60  # sets of pixels that are replaced in each
 rows = 4  # images in the figure of maps
 asked = 12  # images for the last part
-options = {"ScoreCAM": {"most": 16}, "IntegratedGradients": {"steps": 10}, "SmoothGrad": {"samples": 6}}
+options = {"ScoreCAM": {"most": 16}, "IntegratedGradients": {"steps": 10}, "SmoothGrad": {"samples": 6}}  # ScoreCAM: channels that are tried
 
 # %%
 import matplotlib.pyplot as plt
@@ -191,7 +191,7 @@ claim("ierf-9", holds=tops == len(winners),
 #
 # Look at the row *GradInput*, a method that the paper, as others did, finds next to useless. It isn't an accident. Replacing a pixel by zero changes the input by minus that pixel, and to
 # first order a score changes by the gradient times the change of the input. So GradInput *is* the first-order answer to this very question. It must come out on top as long as
-# the sets are so small that the network is nearly linear between the image and its damaged copy. The paper's numbers, on other networks, stay near zero, so there the first order can't have held.
+# the sets are so small that the network is nearly linear between the image and its damaged copy. The paper's numbers stay near zero. Either the first order didn't hold on its networks, or the map came to the score without its signs; the paper doesn't say.
 #
 # Then the result ought to turn on how much is replaced, and in what shape. Scattered pixels are like noise, and a square takes a whole part away. The next figure replaces more and more, in both ways, and
 # averages over all six networks.
@@ -247,7 +247,7 @@ leads.rename_axis("replaced")
 # A score that turns on the size and the shape of what is replaced isn't a property of the map alone. Before you rank maps by fidelity, say what kind of damage you want foretold. The paper's choice, a
 # handful of scattered pixels, is the one for which the best answer can be written down.
 #
-# One thing more can be asked of six networks that give the same answers: do they give the same reasons?
+# One thing more can be asked of six networks that have learnt the same task: do they give the same reasons?
 
 # %%
 titles = list(models)
@@ -260,7 +260,7 @@ display(Markdown("\n".join([
     ":::{admonition} What to take away", ":class: tip",
     f"- SRD divides vectors before the activation function acts, so it needs no rule for it. At least {least_arrives:.1%} of the relevance arrive with each of six functions ({{numref}}`fig-ierf-23`).",
     f"- Is it the most faithful map with each of them? Here it's first with {tops} of {len(winners)} ({{numref}}`tab-ierf-2`). The first places go to {', '.join(sorted(set(winners)))}.",
-    "- Gradient times input is the first-order answer to what this fidelity asks. Replace more, or replace squares, and other methods lead: "
+    "- Gradient times input is the first-order answer to what this fidelity asks. Who leads turns on how much is replaced, and in what shape: "
     + "; ".join(f"{what}: {line['first']}" for what, line in leads.iterrows()) + ".",
     f"- Networks that differ in their activation function alone have SRD maps that correlate by {off.min():.2f} to {off.max():.2f}.",
     ":::"])))

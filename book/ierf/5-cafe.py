@@ -242,7 +242,7 @@ show(fig, "fig-ierf-5",
      alt="Three rows of four pictures, each beside a map of codes; red boxes lie mostly in the background next to the animal or thing.")
 
 # %% [markdown]
-# Each latent goes along with a thing, and its codes say little about where that thing is. Often they are highest all around it. Whoever cuts out the
+# Each latent goes along with a thing, and its codes are often low on that thing and high all around it. Whoever cuts out the
 # patch in the box and looks for what these patches have in common will name the latent after the background.
 #
 # ## CAFE, step by step
@@ -547,8 +547,8 @@ plt.show()
 # %% [markdown]
 # One dot is one latent, the lines are means. Compare also, in the table, how often the firing patch is the highest of the map with how
 # often the code depends on it. Where the first is larger, relevance has stayed in the box without the box being needed: a token's own
-# content passes through all blocks, and rules that go through them one by one give it credit on the way. So read an iERF
-# around the box, not in it.
+# content passes through all blocks, and rules that go through them one by one give it credit on the way. So a
+# bright box is no evidence by itself: blank it and see.
 #
 # The next figure shows what the test finds in each layer: a strong latent whose code suffers least without its firing patch. Its
 # last rows are latents read at the class token. That token has no place, so there is no box, and without an iERF

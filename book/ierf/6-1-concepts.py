@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # The words of a layer (iERF, section VI-A)
+# # The words of a layer (iERF, section 6.1)
 #
 # **Question.** A layer says at each position of an image a few hundred numbers. In which words does it speak, and how
 # does one find them?
@@ -208,7 +208,7 @@ show(fig, "fig-ierf-16",
 # ## Sparse codes
 #
 # A PFV {math}`x` is then written as a sum of few concepts, the rows of {math}`V`, by the *lasso*
-# (equation 12): what is left over is paid for, and so is each coefficient.
+# (the paper's equation 12): what is left over is paid for, and so is each coefficient.
 #
 # ```{math}
 # u = \arg\min_u\ \tfrac{1}{2}\lVert x - uV \rVert^2 + \lambda \lVert u \rVert_1
@@ -306,7 +306,7 @@ lost = [tap for tap in layers if tap not in saes]
 show(beside(measured, "tab-ierf-3", missing=no_sae), "tab-ierf-3",
      f"How well four dictionaries rebuild PFVs of {network}, and how sparse their codes are. There are "
      f"{', '.join(f'{sized(tap)} ({tap})' for tap in layers)} concepts: {ratio} for each channel, or a third of the PFVs that make them. "
-     + (f"{', '.join(lost)}: {no_sae}. " if lost else "") + "(iERF, table 3).")
+     + (f"{', '.join(lost)}: {no_sae}. " if lost else "") + "A dash stands where this run measured nothing (iERF, table 3).")
 
 # %% [markdown]
 # One number at one sparsity may mislead, so here is the error at several. Lower is better, and each curve is one dictionary whose
@@ -330,11 +330,11 @@ for tap, ax in zip(shown, axes[0], strict=True):
         codes = saes[tap].encode(x)
         error = ((x - saes[tap].decode(codes)).norm(dim=1) / x.norm(dim=1)).mean().item()
         ax.plot((codes != 0).sum(1).float().mean().item(), error, "X", color="#D55E00", ms=9, mec="white", label="SAE, its own codes")
-    ax.set(title=tap, xlabel="nonzeros in a code", ylim=(0, None))
+    ax.set(title=tap, xlabel="nonzeros in a code")
     ax.set_xscale("log")
     ax.set_xticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     ax.minorticks_off()
-axes[0, 0].set_ylabel("relative error")
+axes[0, 0].set(ylabel="relative error", ylim=(0, None))
 fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 plt.show()
 
@@ -461,7 +461,7 @@ if agree:
         for name, counts in lists.items():
             at_least = [(counts >= k).float().mean().item() for k in range(1, 11)]
             ax.plot(range(1, 11), at_least, color=inks[name][0], ls=inks[name][1], marker="o", ms=3.5, label=name)
-        ax.set(title=tap, xlabel="exemplars that share one", ylim=(0, 1.03), xticks=range(2, 11, 2))
+        ax.set(title=tap, xlabel="exemplars with one true concept\nin common, at least", ylim=(0, 1.03), xticks=range(2, 11, 2))
     axes[0, 0].set_ylabel("share of concepts")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     plt.show()
@@ -486,7 +486,7 @@ said = []
 if "SAE / relative error" in measured.index and "SAE, lasso / relative error" in measured.index:
     pair = measured.loc[["SAE / relative error", "SAE, lasso / relative error"]].dropna(axis=1)
     both = measured.loc["bisecting k-means / relative error", pair.columns]
-    said.append(f"- An SAE's own codes leave {pair.iloc[0].mean():.2f} of a PFV over, its directions under the lasso {pair.iloc[1].mean():.2f}, and bisecting k-means under the lasso "
+    said.append(f"- An SAE's own codes, which have far more nonzeros, leave {pair.iloc[0].mean():.2f} of a PFV over, its directions under the lasso {pair.iloc[1].mean():.2f}, and bisecting k-means under the lasso "
                 f"{both.mean():.2f} ({{numref}}`tab-ierf-3`): a comparison of dictionaries has to code all of them alike.")
 if agree:
     said.append(f"- Whether a concept can be named is a matter of fact where the truth is known: {mine:.0%} of k-means concepts have one true concept in all ten exemplars, {theirs:.0%} of SAE latents, with a standard error of {error:.0%} for the difference.")

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # How concepts make concepts (iERF, section VI-B and C)
+# # How concepts make concepts (iERF, sections 6.2 and 6.3)
 #
 # **Question.** One layer has stripes among its concepts and a later one has zebras. Does the network make zebras from stripes, or do the two only
 # go together?
@@ -234,7 +234,7 @@ show(fig, "fig-ierf-10",
 # ## What an edge says
 #
 # Write the earlier layer as its codes make it, {math}`\hat{X} = UV`. Send it through the network between the two layers. At each
-# position, compare what comes out with the target concept {math}`v_t` by angle, and weigh positions by the target's own code there (equation 13):
+# position, compare what comes out with the target concept {math}`v_t` by angle, and weigh positions by the target's own code there (the paper's equation 13):
 #
 # ```{math}
 # S(\hat{X}, v_t) = \sum_i u_{it} \cos\bigl(M(\hat{X})_i, v_t\bigr)

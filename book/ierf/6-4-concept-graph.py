@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # From stripes to zebra: the concept graph (iERF, section VI)
+# # From stripes to zebra: the concept graph (iERF, sections 6.4 and 6.5)
 #
 # **Question.** A network says "zebra". By which concepts did it get there, layer by layer, and which of them does a horse use too?
 #
@@ -338,7 +338,8 @@ if stacked:
          alt="Two small graphs, each with the image at its left and routes of two colours through three columns of pictures to two classes.")
 
 # %% [markdown]
-# Compare faces with names. Where a node's face shows one thing and its name says another, the network saw the second in the first. If it's the
+# Compare faces with names. Where a node's face shows one thing and its name says another, the network saw the second in the first, unless
+# the name is *edge* or a patch of a colour: that only says that its exemplars have nothing in common that has a name. If it's the
 # background that carries a route, the network has learnt where a class lives rather than what it looks like; in the world most
 # animals are at home somewhere, and some are drawn elsewhere to find this out.
 #
@@ -456,10 +457,10 @@ if not lacking:
 # %% [markdown]
 # :::{admonition} What to take away
 # :class: tip
-# - A concept graph shows which concepts make which, from edges to the class, with pictures taken from pixels
-#   that really caused them ({numref}`fig-ierf-9`).
+# - A concept graph shows which concepts make which, from edges to the class, with pictures cut to the pixels
+#   that their iERFs name ({numref}`fig-ierf-9`).
 # - Nodes with rings of two colours are where classes meet. How far siblings share more of them than strangers is counted under claim 16.
-# - For one image, compare what a node shows with what it's called: a mistake is where they part ({numref}`fig-ierf-12`).
+# - For one image, compare what a node shows with what it's called: look for a mistake where they part ({numref}`fig-ierf-12`).
 # - A line is a share of a cosine or a logit, by integrated gradients. It tells what adds up, not what would happen if a concept
 #   were gone; and what holds back isn't seen ({doc}`/ierf/x-planted`).
 # :::
@@ -500,7 +501,7 @@ assert len(my_graph.layers) == 4 and my_graph.to_svg().startswith("<svg")
 # :::
 #
 # :::{dropdown} Try next: finer concepts
-# The paper has eight concepts for each channel, `-p atoms=512 -p photos=1200`. What does one concept of the graph fall apart into?
+# The paper has eight concepts for each channel. `-p atoms=512 -p photos=1200` goes part of the way. What does one concept of the graph fall apart into?
 # :::
 #
 # :::{dropdown} Try next: another mistake

@@ -29,7 +29,7 @@ scenes = 360  # that lose a part in turn; the test split has about a thousand in
 largest = 0.5  # of the object: what is more isn't a part of it
 alike = 6  # scenes at most in which the same part of the same class decides
 shown = 6  # scenes in the figure
-options = {"ScoreCAM": {"most": 32}, "IntegratedGradients": {"steps": 16}, "SmoothGrad": {"samples": 8}}
+options = {"ScoreCAM": {"most": 32}, "IntegratedGradients": {"steps": 16}, "SmoothGrad": {"samples": 8}}  # ScoreCAM: channels that are tried
 
 # %%
 from collections import Counter
@@ -381,7 +381,7 @@ if roles:
 # %% [markdown]
 # ## Copy this
 #
-# Your own network and your own map, on drawn scenes. The network here is random, so its answers are too; the last line is what counts.
+# Your own network and your own map, on drawn scenes. The network here is random, so its answers and the printed shares are, too; put your own in its place.
 
 # %%
 import timm

@@ -190,7 +190,7 @@ show(pd.DataFrame(lines).fillna("").set_index("attributor"), "tab-ierf-x3",
      f"each, on {len(x)} images; means with standard errors. Seconds are for all edges of a network on one core.")
 
 # %% [markdown]
-# Parents are the easy part. Everything that raises a target is a parent here, so whoever follows the network at all finds them, and correlation,
+# Parents are the easy part. Everything that raises a target is a parent here, so whoever follows slopes or differences through the network finds them, and correlation,
 # which doesn't, misses many: colours and edges come together in images for reasons of their own. The z+ rule
 # of LRP sees positive weights only, and in turned layers these belong to all concepts alike.
 #
@@ -227,12 +227,12 @@ plt.show()
 # %% [markdown]
 # :::{admonition} What to take away
 # :class: tip
-# - On a network with known edges, every attributor that follows the network finds what makes a target; which concepts come along
-#   with it is a poor guide ({numref}`fig-ierf-x2`).
+# - On a network with known edges, attributors that follow slopes or differences find what makes a target. LRP by the z+ rule doesn't: it's about as
+#   poor a guide here as which concepts come along with the target ({numref}`fig-ierf-x2`).
 # - What holds a target back is found in part only, and here integrated gradients are ahead ({numref}`tab-ierf-x3`): the paper's choice, for a reason of its own.
-# - So believe the blue lines of a {doc}`concept graph </ierf/6-4-concept-graph>` sooner than the absence of red ones.
-# - The network is simple: one layer deep between its concepts, which are orthogonal and given. What's easy here may be hard in a trained network; what
-#   fails here won't work there.
+# - So believe the lines of a {doc}`concept graph </ierf/6-4-concept-graph>` sooner than what it leaves out: what holds a concept back isn't drawn there at all.
+# - The network is simple: one layer deep between its concepts, which are orthogonal and given. What's easy here may be hard in a trained network. And
+#   deletion and insertion may rate what fails here otherwise: compare LRP's place in {doc}`/ierf/6-2-icat`, where nobody knows the true edges.
 # :::
 #
 # ## Copy this

@@ -87,6 +87,6 @@ def neighbours(page: Page, i: int, wide: float) -> list[str]:
             other, at = getattr(edge, end), x + 78 + k * 110
             node = page.graph.nodes[other]
             found.append(f'<g transform="translate({at + SMALL / 2} {HIGH - 37})">{thumbnail(page, other, SMALL)}</g>')
-            found.append(text(at + SMALL + 6, HIGH - 40, shortened(label_of(node), 74), "left"))
+            found.append(text(at + SMALL + 6, HIGH - 40, shortened(label_of(node), 76), "left"))
             found.append(text(at + SMALL + 6, HIGH - 26, f"{edge.share:.2f}", "soft left"))
     return found
