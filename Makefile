@@ -30,7 +30,7 @@ test: $(READY)
 	$(RUN) run world
 	$(RUN) build world
 	rm -rf runs/again && mkdir -p runs/again
-	cd runs/world && find . -name '*.ipynb' -not -path './.*' | tar -cf - -T - | tar -xf - -C ../again
+	cd runs/world && find . -name '*.ipynb' -not -path './.*' -not -path './_html/*' | tar -cf - -T - | tar -xf - -C ../again
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 tests runs/again
 
 lab: $(READY)
