@@ -6,7 +6,6 @@ same order. Weights and cards land in data/weights/world/ as act_relu, act_elu a
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import torch
@@ -98,17 +97,7 @@ def accuracies(model: nn.Module) -> dict[str, float]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train the named activations' ResNets, or all of them, one after the other."""
-    parser = argparse.ArgumentParser(prog=MADE_BY, description=main.__doc__)
-    parser.add_argument("names", nargs="*", help=f"any of {', '.join(ACTIVATIONS)}; all when none is named")
-    names = parser.parse_args(arguments).names
-    wrong = [name for name in names if name not in ACTIVATIONS]
-    if wrong:
-        parser.error(unknown("activation", wrong[0], ACTIVATIONS))
-    torch.set_num_threads(1)
-    for name in names or ACTIVATIONS:
-        facts = train(name)
-        size = facts["bytes"] / 1e6
-        print(f"{facts['name']}: {facts['accuracy']} in {facts['minutes']} min, {size:.2f} MB", flush=True)
+    shipped.command(MADE_BY, "activation", ACTIVATIONS, train, "accuracy", arguments)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 
+import torch
 from torch import Tensor
 
 from ..files import write
+from ..names import unknown
 from ..zoo import weights
 
 
@@ -43,3 +47,19 @@ def ship(name: str, state: dict[str, Tensor], facts: dict) -> dict:
     text = json.dumps(full, indent=1)
     write(weights.FOLDER / f"{name}.json", text + "\n")
     return json.loads(text)
+
+
+def command(made_by: str, what: str, known: Iterable[str], train: Callable[[str], dict], told: str,
+            arguments: list[str] | None) -> None:  # fmt: skip
+    """Train what a command line names, or all that is known, one after the other, and say what each card tells."""
+    known = list(known)
+    parser = argparse.ArgumentParser(prog=made_by)
+    parser.add_argument("names", nargs="*", help=f"any of {', '.join(known)}; all when none is named")
+    names = parser.parse_args(arguments).names
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        parser.error(unknown(what, wrong[0], known))
+    torch.set_num_threads(1)
+    for facts in map(train, names or known):
+        size = facts["bytes"] / 1e6
+        print(f"{facts['name']}: {facts[told]} in {facts['minutes']} min, {size:.2f} MB", flush=True)

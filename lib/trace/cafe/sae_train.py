@@ -6,13 +6,11 @@ PFVs of training images. Tensors and a card per network land in data/weights/wor
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import torch
 from torch import Tensor, nn
 
-from ...names import unknown
 from ...zoo.taps import record
 from .. import shipped
 from . import sae_fit
@@ -78,17 +76,7 @@ def rounded(numbers: dict[str, float]) -> dict[str, float]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train the autoencoders of the named networks, or of all, and say how well they do."""
-    parser = argparse.ArgumentParser(prog=MADE_BY, description=main.__doc__)
-    parser.add_argument("names", nargs="*", help=f"any of {', '.join(LAYERS)}; all when none is named")
-    names = parser.parse_args(arguments).names
-    wrong = [name for name in names if name not in LAYERS]
-    if wrong:
-        parser.error(unknown("network with autoencoders", wrong[0], LAYERS))
-    torch.set_num_threads(1)
-    for name in names or LAYERS:
-        facts = train(name)
-        size = facts["bytes"] / 1e6
-        print(f"{facts['name']}: {facts['quality']} in {facts['minutes']} min, {size:.2f} MB", flush=True)
+    shipped.command(MADE_BY, "network with autoencoders", LAYERS, train, "quality", arguments)
 
 
 if __name__ == "__main__":
