@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sightglass.trace.drawn import drawn, taken
+from sightglass.trace.drawn import drawn, one_of_each_image, taken
 from sightglass.zoo import model, normalise
 from sightglass.zoo.taps import record
 
@@ -24,3 +24,8 @@ def test_drawn_vectors_are_the_networks_and_none_comes_twice():
 def test_relevance_by_an_unknown_name_is_refused():
     with pytest.raises(ValueError, match="SRD"):
         drawn(model("world/resnet50"), torch.rand(1, 3, 64, 64), ["layer2.0"], relevance="Srd")
+
+
+def test_the_nearest_vector_of_each_image_is_named_once():
+    distance, image = torch.tensor([3.0, 1.0, 2.0, 0.5, 4.0]), torch.tensor([0, 1, 1, 2, 3])
+    assert one_of_each_image(distance, image, 3).tolist() == [3, 1, 0]

@@ -51,7 +51,7 @@ from sightglass import world, zoo
 from sightglass.concepts.dictionaries import EXTRACTORS, dictionary, fitted, given, sparsity
 from sightglass.show import beside, claim, published, show, unavailable
 from sightglass.trace.cafe import sae, sae_fit
-from sightglass.trace.drawn import drawn, taken
+from sightglass.trace.drawn import drawn, one_of_each_image, taken
 from sightglass.trace.graph import name_of
 from sightglass.trace.graph.pictures import box, lit, veiled
 from sightglass.trace.icat import importance
@@ -84,15 +84,7 @@ def lights(tap, rows):
 
 def exemplars(tap, distance, count=10):
     """The vectors of least distance (k, m), one of each image: (k, count) rows of the layer's sample."""
-    image, rows = samples[tap].image.tolist(), []
-    for order in distance.argsort(1).tolist():
-        first = {}
-        for row in order:
-            first.setdefault(image[row], row)
-            if len(first) == count:
-                break
-        rows.append(list(first.values()))
-    return torch.tensor(rows)
+    return torch.stack([one_of_each_image(line, samples[tap].image, count) for line in distance])
 
 # %% [markdown]
 # ## Where the vectors come from

@@ -52,7 +52,7 @@ import sightglass as sg
 from sightglass import zoo
 from sightglass.concepts.dictionaries import dictionary, fitted
 from sightglass.show import claim, published, show
-from sightglass.trace.drawn import drawn, taken
+from sightglass.trace.drawn import drawn, one_of_each_image, taken
 from sightglass.trace.graph import name_of
 from sightglass.trace.graph.pictures import box, lit, veiled
 from sightglass.trace.icat import between, curves, edges, importance, pair_edges, strongest
@@ -105,15 +105,7 @@ strength = made_by.strength[tops[low]].cpu()  # (nodes, nodes)
 
 def exemplars(tap, concepts, count=10):
     """The PFVs nearest to centres, one of each image: (k, count) rows of the layer's sample."""
-    image, rows = samples[tap].image.tolist(), []
-    for order in torch.cdist(words[tap].centres[concepts], samples[tap].vectors).argsort(1).tolist():
-        first = {}
-        for row in order:
-            first.setdefault(image[row], row)
-            if len(first) == count:
-                break
-        rows.append(list(first.values()))
-    return torch.tensor(rows)
+    return torch.stack([one_of_each_image(line, samples[tap].image, count) for line in torch.cdist(words[tap].centres[concepts], samples[tap].vectors)])
 
 
 def lights(tap, rows):

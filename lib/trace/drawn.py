@@ -41,3 +41,13 @@ def taken(found: dict[str, Tensor], tap: str) -> Sample:
     first = torch.full((int(order.max()) + 1,), len(order), device=order.device)
     first = first.scatter_reduce(0, order, torch.arange(len(order), device=order.device), "amin")
     return Sample(vectors[first], image[first], position[first])
+
+
+def one_of_each_image(distance: Tensor, image: Tensor, count: int) -> Tensor:
+    """Name the nearest of some vectors by distance (m,), the nearest of each image (m,) only, nearest first."""
+    numbers, first = image.tolist(), {}
+    for row in distance.argsort().tolist():
+        first.setdefault(numbers[row], row)
+        if len(first) == count:
+            break
+    return torch.tensor(list(first.values()))

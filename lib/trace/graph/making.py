@@ -17,6 +17,7 @@ from ...zoo.taps import record
 from ..cafe.attributions import attnlrp
 from ..cafe.latents import Fired, tokens
 from ..cafe.sae import Sae
+from ..drawn import one_of_each_image
 from ..icat.edges import edges_of, pair_edges
 from ..icat.links import between, to_outputs
 from ..srd import ierf
@@ -124,13 +125,8 @@ def here(model: nn.Module, x: Tensor, tap: str, layer: Layer, concept: int, fiel
 
 def nearest_images(layer: Layer, concept: int, count: int) -> Tensor:
     """Name the vectors nearest to a concept's centre, the nearest of each image only, nearest first."""
-    order = (layer.found.vectors - layer.concepts.centres[concept]).norm(dim=1).argsort().tolist()
-    first: dict[int, int] = {}
-    for place in order:
-        first.setdefault(int(layer.found.image[place]), place)
-        if len(first) == count:
-            break
-    return torch.tensor(list(first.values()))
+    distance = (layer.found.vectors - layer.concepts.centres[concept]).norm(dim=1)
+    return one_of_each_image(distance, layer.found.image, count)
 
 
 def srd_fields(model: nn.Module) -> Fields:
