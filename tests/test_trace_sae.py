@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sightglass import zoo
-from sightglass.trace import activations, shipped
+from sightglass.trace import activations
 from sightglass.trace.cafe import sae, sae_fit, sae_train
-from sightglass.zoo import weights
+from sightglass.zoo import shipped, weights
 
 
 def planted(n=4000, channels=16, atoms=24, each=2, seed=0):
@@ -162,13 +162,14 @@ def test_shipped_files_are_small_and_checked(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     with pytest.raises(FileNotFoundError, match="'sae_vit_b_16' isn't trained yet.*sightglass.trace.cafe.sae_train"):
         sae.world("vit_b_16")
-    facts = shipped.ship("some", {"a": torch.ones(3)}, {"family": "none"})
-    assert shipped.tensors(facts, "nobody")["a"].tolist() == [1, 1, 1]
+    facts = shipped.save("some", {"a": torch.ones(3)}, {"family": "none"})
+    again, state = shipped.read("some", "nobody")
+    assert again == facts and facts["parameters"] == 3 and state["a"].tolist() == [1, 1, 1]
     (tmp_path / "some.safetensors").write_bytes(b"else")
     with pytest.raises(ValueError, match="is not the file of its card"):
-        shipped.tensors(facts, "nobody")
+        shipped.read("some", "nobody")
     with pytest.raises(ValueError, match="NaN or infinity"):
-        shipped.ship("large", {"a": torch.full((2,), 1e6)}, {})
+        shipped.save("large", {"a": torch.full((2,), 1e6)}, {})
 
 
 def test_six_resnets_differ_in_their_activation_alone():

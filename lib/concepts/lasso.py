@@ -31,6 +31,7 @@ class Path:
     amount: Tensor  # (n, places)
     sign: Tensor  # (n, places)
     gone: Tensor  # (n,) the atom that left last, or -1
+    barred: Tensor  # (n,) the atom that a vector may never use, or -1
 
     def rows(self, some: Tensor) -> Path:
         """Return the paths of some vectors."""
@@ -41,15 +42,20 @@ class Path:
         return torch.zeros_like(self.slack).scatter_add_(1, self.atom, self.amount)
 
 
-def codes(x: Tensor, atoms: Tensor, strength: float) -> Tensor:
-    """Return the sparse codes (..., K) of vectors x (..., c) in atoms (K, c), each optimal for its strength."""
+def codes(x: Tensor, atoms: Tensor, strength: float, *, barred: Tensor | None = None) -> Tensor:
+    """Return the sparse codes (..., K) of vectors x (..., c) in atoms (K, c), each optimal for its strength.
+
+    `barred` (...) names one atom for each vector that its code may not use, or -1.
+    """
     vectors, basis = check(x, atoms)
+    barred = torch.full(x.shape[:-1], -1, device=x.device) if barred is None else barred.to(x.device)
+    barred = barred.expand(x.shape[:-1]).reshape(-1)
     if not strength > 0:
         raise ValueError(f"the strength of a lasso is a positive number, not {strength}")
     found, gram = x.new_zeros(len(vectors), len(atoms)), basis @ basis.T
     for some in torch.arange(len(vectors), device=x.device).split(at_once(basis)):
-        exact = follow(vectors[some], basis, gram, strength)[0]
-        worst = float(violation(vectors[some], basis, exact, strength).max())
+        exact = follow(vectors[some], basis, gram, strength, barred[some])[0]
+        worst = float(violation(vectors[some], basis, exact, strength, barred[some]).max())
         if worst > EXACT * strength:
             raise ArithmeticError(f"sparse codes at strength {strength:.3g} are {worst:.1e} from optimal; atoms that "
                                   "are nearly the same can do this")  # fmt: skip
@@ -71,10 +77,12 @@ def at_once(basis: Tensor) -> int:
     return max(1, ROOM.get(basis.device.type, ROOM_ELSEWHERE) // len(basis))
 
 
-def follow(x: Tensor, basis: Tensor, gram: Tensor, goal: float) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+def follow(
+    x: Tensor, basis: Tensor, gram: Tensor, goal: float, barred: Tensor | None = None
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Follow vectors x (n, c) down to a strength: their codes (n, K), and at which strengths how many atoms came."""
     found, left = x.new_zeros(len(x), len(basis)), torch.arange(len(x), device=x.device)
-    path = begin(x, basis)
+    path = begin(x, basis, barred)
     events = [(path.strength, path.sign.sum(1).abs())]
     for _ in range(EVENTS * basis.shape[1]):
         done = path.strength <= goal
@@ -90,14 +98,15 @@ def follow(x: Tensor, basis: Tensor, gram: Tensor, goal: float) -> tuple[Tensor,
                           "ask for a larger one")  # fmt: skip
 
 
-def begin(x: Tensor, basis: Tensor) -> Path:
+def begin(x: Tensor, basis: Tensor, barred: Tensor | None = None) -> Path:
     """Start where the first atom of each vector is about to join."""
-    slack = x @ basis.T
-    strength, first = slack.abs().max(1)
+    slack, none = x @ basis.T, torch.full((len(x),), -1, device=x.device)
+    barred = none if barred is None else barred
+    strength, first = without(slack.abs(), barred, -1).max(1)
     atom, amount = first.new_zeros(len(x), PLACES), slack.new_zeros(len(x), PLACES)
     atom[:, 0], sign = first, amount.clone()
     sign[:, 0] = slack.gather(1, first[:, None])[:, 0].sign()
-    return Path(strength, slack, atom, amount, sign, torch.full_like(first, -1))
+    return Path(strength, slack, atom, amount, sign, none, barred)
 
 
 def advance(path: Path, basis: Tensor, gram: Tensor, goal: float) -> tuple[Path, Tensor]:
@@ -120,7 +129,7 @@ def advance(path: Path, basis: Tensor, gram: Tensor, goal: float) -> tuple[Path,
     place = (sign == 0).to(torch.int8).argmax(1)  # the first free one
     atom[row[comes], place[comes]] = joins[comes]
     sign[row[comes], place[comes]] = slack[row[comes], joins[comes]].sign()
-    return Path(path.strength - length, slack, atom, amount, sign, gone), comes.to(slack) - goes.to(slack)
+    return Path(path.strength - length, slack, atom, amount, sign, gone, path.barred), comes.to(slack) - goes.to(slack)
 
 
 def with_room(path: Path) -> Path:
@@ -147,9 +156,14 @@ def soonest(path: Path, rate: Tensor) -> Tensor:
     # a free place stands for one in use, so that nothing else is ruled out
     busy = torch.where(path.sign != 0, path.atom, path.atom.gather(1, (path.sign != 0).int().argmax(1, keepdim=True)))
     first.scatter_(1, busy, torch.inf)
-    just = path.gone >= 0
-    first[just, path.gone[just]] = torch.inf
-    return first
+    return without(without(first, path.gone, torch.inf), path.barred, torch.inf)
+
+
+def without(values: Tensor, atom: Tensor, instead: float) -> Tensor:
+    """Put a value in the place of one atom of each row (n, K), of none where `atom` (n,) is -1."""
+    some = atom >= 0
+    values[some, atom[some]] = instead
+    return values
 
 
 def until(gap: Tensor, speed: Tensor) -> Tensor:
@@ -157,10 +171,11 @@ def until(gap: Tensor, speed: Tensor) -> Tensor:
     return gap.clamp_min_(1e-300).div_(F.threshold_(speed, PARALLEL, 0))
 
 
-def violation(x: Tensor, atoms: Tensor, found: Tensor, strength: float) -> Tensor:
+def violation(x: Tensor, atoms: Tensor, found: Tensor, strength: float, barred: Tensor | None = None) -> Tensor:
     """Return how far codes (n, K) of vectors x (n, c) are from optimal, the worst violation of each (n,)."""
     slack = (x - found @ atoms) @ atoms.T
     at_zero = (slack.abs() - strength).clamp_min(0)
+    at_zero = at_zero if barred is None else without(at_zero, barred, 0)
     return torch.where(found != 0, (slack - strength * found.sign()).abs(), at_zero).amax(1)
 
 

@@ -35,7 +35,7 @@ def roles() -> tuple[str, ...]:
 
 def topics(edition: Edition) -> tuple[str, ...]:
     """List everything that can be asked of an edition."""
-    return tuple(dict.fromkeys([*TRUTHS, *KINDS, *edition.folders, *edition.networks, *roles()]))
+    return tuple(dict.fromkeys([*TRUTHS, *KINDS, "inverters", *edition.folders, *edition.networks, *roles()]))
 
 
 def gives(edition: Edition, what: str) -> str:
@@ -46,6 +46,8 @@ def gives(edition: Edition, what: str) -> str:
         return ""
     if what in edition.folders:
         return missing(edition, what)
+    if what == "inverters":
+        return "" if edition.inverters else f"the {edition.name} edition lists no inverters"
     if what in TRUTHS:
         if edition.pictures.source == "world":
             return ""

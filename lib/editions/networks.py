@@ -106,7 +106,9 @@ def from_diffusers(edition: Edition, spec: Network) -> object:
     try:
         return DiffusionPipeline.from_pretrained(name.removeprefix("hf-hub:"), **spec.arguments)
     except OSError as error:
-        raise RuntimeError(f"diffusers could not give {name}: {error}") from None
+        reason = " ".join(str(error).split())[:200]
+        raise RuntimeError(f"diffusers could not give {name}: {reason}; with a network at hand: "
+                           f"hf download {name.removeprefix('hf-hub:')}") from None  # fmt: skip
 
 
 MAKERS = {

@@ -56,6 +56,20 @@ class Network:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Inverter:
+    """How features of a network are drawn: from which tap, on which diffusion network ("": one trained on the images).
+
+    `size` is the side of a drawn picture where the diffusion network doesn't say it; `drawing` holds steps, guidance.
+    """
+
+    role: str
+    tap: str = "block5"
+    base: str = ""
+    size: int = 0
+    drawing: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Edition:
     """What a run looks at. Images stay on the CPU; networks go to ``device``."""
@@ -69,6 +83,7 @@ class Edition:
     folders: dict[str, str]
     note: str
     file: Path
+    inverters: dict[str, Inverter] = field(default_factory=dict)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 
 from ..names import DATA, unknown
-from .record import Edition, Network, Pictures
+from .record import Edition, Inverter, Network, Pictures
 from .surroundings import check_device, resolve
 
 TOP = {
     "name": str, "title": str, "size": int, "device": str, "images": dict, "networks": dict, "folders": dict,
-    "note": str,
+    "inverters": dict, "note": str,
 }  # fmt: skip
 IMAGES = {
     "source": str, "root": str, "splits": dict, "classes": (list, dict), "outputs": list, "resize": int,
@@ -23,6 +23,7 @@ NETWORK = {
     "kind": str, "name": str, "architecture": str, "arguments": dict, "weights": str, "builder": str,
     "mean": list, "std": list, "task": str, "note": str,
 }  # fmt: skip
+INVERTER = {"tap": str, "base": str, "size": int, "drawing": dict}
 KINDS = ("classifier", "image-text", "diffusion")
 SOURCES = ("world", "folder", "npz")
 WORDS = {str: "text", int: "a whole number", list: "a list", dict: "a block of keys"}
@@ -59,10 +60,11 @@ def read(edition: str | Path) -> Edition:
         raise ValueError(f"{path}: images: resize is {pictures.resize}, expected at least the size, {size}")
     networks = read_networks(f"{path}: networks", data.get("networks") or {})
     name = data.get("name", path.stem)
+    inverters = read_inverters(f"{path}: inverters", data.get("inverters") or {}, networks)
     folders = texts(data.get("folders"))
     device = check_device(f"{path}: ", data.get("device", "auto"))
     title, note = data.get("title", name), data.get("note", "")
-    return Edition(name, title, size, device, pictures, networks, folders, note, path)
+    return Edition(name, title, size, device, pictures, networks, folders, note, path, inverters)
 
 
 def locate(edition: str | Path) -> Path:
@@ -138,6 +140,19 @@ def read_network(where: str, role: str, block: Any) -> Network:
     if bool(scale["mean"]) != bool(scale["std"]) or 0 in scale["std"]:
         raise ValueError(f"{where}: mean and std go together, three values each, no std of zero")
     return Network(role, **{key: value for key, value in (block | scale).items() if value is not None})
+
+
+def read_inverters(where: str, block: dict[Any, Any], networks: dict[str, Network]) -> dict[str, Inverter]:
+    """Check the ``inverters`` block: role -> how its features are drawn; a bare text is short for ``{tap: text}``."""
+    found, bases = {}, [role for role, network in networks.items() if network.kind == "diffusion"]
+    for role, entry in block.items():
+        entry = {"tap": entry} if isinstance(entry, str) else entry
+        check(f"{where}: {role}", entry, INVERTER)
+        for kind, name, valid in (("network", role, networks), ("diffusion network", entry.get("base") or "", bases)):
+            if name and name not in valid:
+                raise ValueError(f"{where}: {role}: {unknown(kind, name, valid)}")
+        found[str(role)] = Inverter(str(role), **{key: value for key, value in entry.items() if value is not None})
+    return found
 
 
 def one_of(where: str, value: str, valid: tuple[str, ...]) -> str:

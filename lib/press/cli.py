@@ -30,6 +30,10 @@ def parser() -> argparse.ArgumentParser:
     study.add_argument("--edition", default="world", help="whose run the pictures are from (default: world)")
     study.add_argument("--contact", default="", help="who gets the answers, as participants will read it")
     study.add_argument("--encoder", default="world/clip", help="the encoder that compares words (default: world/clip)")
+    invert = commands.add_parser("invert", help="train an inverter of a network's tap, or what it draws with")
+    invert.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="train [codec|base] OPTIONS", help="`invert train -h` tells of the options"
+    )
     clean = commands.add_parser("clean", help="delete executed notebooks and sites")
     clean.add_argument("edition", nargs="?", help="delete this run only")
     return top
@@ -138,6 +142,22 @@ def _study(base: Path, options: argparse.Namespace) -> int:
     return study.build(base, options.edition, Path(first), options.contact)
 
 
+def _invert(base: Path, options: argparse.Namespace) -> int:
+    """Train an inverter, or the base that inverters steer."""
+    from ..invert.options import parse
+
+    first, *more = options.words or [""]
+    if first != "train":
+        raise Refused("`invert train --model M --tap T` trains an inverter, `invert train base` what it steers")
+    parse(more)  # what is wrong with the words is said before anything is loaded
+    from ..invert import train
+
+    try:
+        return train.main(more)
+    except (ValueError, KeyError, RuntimeError, FloatingPointError) as error:
+        raise Refused(error.args[0] if error.args else error) from error
+
+
 def _clean(base: Path, options: argparse.Namespace) -> int:
     """Delete runs."""
     import shutil
@@ -152,4 +172,4 @@ def _clean(base: Path, options: argparse.Namespace) -> int:
 
 
 COMMANDS = {"run": _run, "build": _build, "serve": _serve, "list": _list, "doctor": _doctor, "study": _study,
-            "clean": _clean}  # fmt: skip
+            "invert": _invert, "clean": _clean}  # fmt: skip

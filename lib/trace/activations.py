@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from ..names import unknown
-from . import shipped
+from ..zoo import shipped
 
-MADE_BY = "sightglass.trace.activations"
+MADE_BY = "python -m sightglass.trace.activations"
 # name: (as the paper writes it, the module). timm's own GELU and Tanh take the `inplace` that its ResNets pass on.
 ACTIVATIONS: dict[str, tuple[str, str]] = {
     "relu": ("ReLU", "torch.nn.ReLU"),
@@ -38,8 +38,7 @@ def network(name: str) -> nn.Module:
     from ..zoo import model
     from ..zoo.weights import FOLDER
 
-    facts = card(name)
-    shipped.tensors(facts, MADE_BY)
+    facts, _ = shipped.read(card(name)["name"], MADE_BY)
     how = {key: facts[key] for key in ("architecture", "arguments", "mean", "std")}
     return out_of_place(model(str(FOLDER / f"{facts['name']}.safetensors"), **how))
 
@@ -83,7 +82,7 @@ def train(name: str) -> dict:
         "minutes": minutes, "recipe": recipe, "accuracy": accuracies(halve(model)),
         "parameters": sum(p.numel() for p in model.parameters()),
     }  # fmt: skip
-    return shipped.ship(f"act_{name}", model.state_dict(), facts)
+    return shipped.save(f"act_{name}", model.state_dict(), facts)
 
 
 def accuracies(model: nn.Module) -> dict[str, float]:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from ...files import write
+from ...zoo import shipped
 from ...zoo.weights import read_tensors
-from .. import shipped
 
-MADE_BY = "sightglass.trace.cafe.sae_train"
+MADE_BY = "python -m sightglass.trace.cafe.sae_train"
 KINDS = ("matryoshka", "plain")
 _TENSORS = ("encoder", "atoms", "before", "bias", "after", "threshold", "prefixes")
 
@@ -109,15 +109,9 @@ def card(network: str) -> dict:
 
 def world(network: str) -> dict[str, Sae]:
     """Return the shipped autoencoders of a world network, {layer: Sae}, in the order of its layers."""
-    facts = card(network)
-    state = shipped.tensors(facts, MADE_BY)
-    return {layer: from_tensors(part(state, layer), f"{facts['name']}, {layer}") for layer in facts["layers"]}
-
-
-def part(state: dict[str, Tensor], layer: str) -> dict[str, Tensor]:
-    """Return the tensors of one layer's autoencoder, without its name before theirs."""
-    start = f"{layer}/"
-    return {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
+    facts, state = shipped.read(card(network)["name"], MADE_BY)
+    parts = {layer: shipped.part(state, layer, "/") for layer in facts["layers"]}
+    return {layer: from_tensors(part, f"{facts['name']}, {layer}") for layer, part in parts.items()}
 
 
 def joined(layers: Iterable[tuple[str, Sae]]) -> dict[str, Tensor]:

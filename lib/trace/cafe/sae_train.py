@@ -11,8 +11,8 @@ import time
 import torch
 from torch import Tensor, nn
 
+from ...zoo import shipped
 from ...zoo.taps import record
-from .. import shipped
 from . import sae_fit
 from .sae import MADE_BY, Sae, from_tensors, joined, quality, tensors
 
@@ -42,7 +42,7 @@ def train(name: str) -> dict:
         "family": "sparse autoencoders", "network": name, "layers": list(learnt), "recipe": RECIPE | sae_fit.RECIPE,
         "minutes": minutes, "quality": found, "latents": {layer: len(s.encoder) for layer, s in learnt.items()},
     }  # fmt: skip
-    return shipped.ship(f"sae_{name}", joined(learnt.items()), facts)
+    return shipped.save(f"sae_{name}", joined(learnt.items()), facts)
 
 
 @torch.no_grad()

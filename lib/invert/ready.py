@@ -1,0 +1,48 @@
+"""The inverters of an edition, as its file lists them, ready to draw.
+
+`ready.inverter(ed, "resnet50")` draws as the edition's file says; `ed.gives("inverters")` is "" where there are some.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..names import unknown
+from . import base as bases
+from . import control
+from .base import Base
+from .control import Inverter
+from .sample import how
+
+if TYPE_CHECKING:
+    from ..editions import Edition
+
+
+def base(edition: Edition, role: str = "") -> Base:
+    """Return the base of an edition, the one under a network's inverter when told which, on the edition's device."""
+    entry = edition.inverters.get(role)
+    if entry is None and len({one.base for one in edition.inverters.values()}) == 1:
+        entry = next(iter(edition.inverters.values()))
+    if entry and entry.base:
+        from . import hub
+
+        return hub.load(edition, entry.base, size=entry.size)
+    return bases.load(name(edition, "base")).to(edition.device)
+
+
+def inverter(edition: Edition, role: str, *, pooled: bool = False, on: Base | None = None) -> Inverter:
+    """Return the inverter of a network of an edition with the edition's way of drawing; `on` is a base read before."""
+    if role not in edition.inverters:
+        missing = edition.gives("inverters")
+        raise ValueError(missing or unknown(f"inverter of the {edition.name} edition", role, edition.inverters))
+    entry = edition.inverters[role]
+    how(entry.drawing)  # a wrong option is said now
+    made_by = f"python -m sightglass invert train --edition {edition.name} --model {role}{' --pooled' * pooled}"
+    weights = name(edition, control.name_of(role, entry.tap, pooled=pooled))
+    found = control.read(weights, base=on or base(edition, role), made_by=made_by)
+    return Inverter(found.base, found.control, found.tap, found.shape, found.facts, entry.drawing).to(edition.device)
+
+
+def name(edition: Edition, what: str) -> str:
+    """Name the file of a base or an inverter; those of other editions than the world carry the edition's name."""
+    return what if edition.name == "world" else f"{edition.name}_{what}"
