@@ -1,4 +1,4 @@
-"""Where the repository keeps its data, and how an unknown name is answered: with the nearest valid ones."""
+"""Where the repository keeps its data, how files of weights are named, and how an unknown name is answered."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"
+
+
+def name_of(model: str, tap: str, *, pooled: bool = False) -> str:
+    """Name the file of an inverter: which drawing model steers by which features."""
+    words = ["invert", model.removeprefix("world/"), tap, *(["pooled"] if pooled else [])]
+    return "_".join("".join(c if c.isalnum() else "_" for c in word) for word in words)
+
+
+def name_in(edition: str, what: str) -> str:
+    """Name a file of weights in an edition; those of other editions than the world carry the edition's name."""
+    return what if edition == "world" else f"{edition}_{what}"
 
 
 def unknown(kind: str, name: object, valid: Iterable[object]) -> str:

@@ -8,7 +8,7 @@ from torch import nn
 
 from sightglass.concepts import groups, lasso, mcd
 from sightglass.concepts.heads import class_vector
-from sightglass.metrics.overlap import higher_inside, iou, overlap, share
+from sightglass.metrics.overlap import beyond_chance, higher_inside, iou, overlap, share
 
 
 @pytest.fixture(autouse=True)
@@ -208,6 +208,8 @@ def test_overlap_is_scikit_learns_auc_and_counts_by_hand():
     assert float(iou(moved, square)) == pytest.approx(2 / 6)
     flat = float(iou(torch.ones(1, 4, 4), square))  # every pixel a quarter: 1 of 4 hit
     assert flat == pytest.approx(1 / 7)
+    beyond = beyond_chance(torch.stack([torch.ones(1, 4, 4), square.float(), moved]), square)[:, 0].tolist()
+    assert beyond == pytest.approx([0, 1, (2 / 6 - 1 / 7) / (6 / 7)])
 
 
 def test_overlap_of_nothing_is_not_a_number():

@@ -372,4 +372,6 @@ def test_doctor_lists_found_and_missing_and_downloads_nothing(mine, tmp_path, mo
     assert needs["network e"].state == "missing" and "torchvision" in needs["network e"].how
     assert "did you mean IMAGENET1K_V1" in needs["network g"].how
     assert {n.state for n in editions.doctor("imagenet")} == {"found", "missing"}
+    inverters = {n.need: n for n in editions.doctor("imagenette") if n.need.startswith("inverter")}
+    assert len(inverters) == 6 and inverters["inverter resnet50 pooled"].how.endswith("--model resnet50 --pooled")
     assert all(n.how for n in editions.doctor("imagenet") if n.state == "missing")

@@ -9,7 +9,7 @@ from torch import nn
 
 pytest.importorskip("diffusers")
 
-from sightglass import zoo
+from sightglass import names, zoo
 from sightglass.invert import base as bases
 from sightglass.invert import codec, control, encoder, flow, prompts, sample
 from sightglass.invert.autoencoder import Autoencoder, even_out, unlike
@@ -379,8 +379,9 @@ def test_weights_of_another_kind_or_altered_are_refused(base, inverter, tmp_path
 
 
 def test_names_of_files():
-    assert control.name_of("world/resnet50", "block5") == "invert_resnet50_block5"
-    assert control.name_of("vit_b_16", "blocks.3", pooled=True) == "invert_vit_b_16_blocks_3_pooled"
+    assert names.name_of("world/resnet50", "block5") == "invert_resnet50_block5"
+    assert names.name_of("vit_b_16", "blocks.3", pooled=True) == "invert_vit_b_16_blocks_3_pooled"
+    assert names.name_in("world", "base") == "base" and names.name_in("mine", "base") == "mine_base"
     assert shipped.part({"unet.a": 1, "codec.b": 2}, "unet") == {"a": 1}
 
 

@@ -192,4 +192,4 @@ def test_world_inverters_are_listed():
     ed = sg.load("world", device="cpu")
     taps = {role: entry.tap for role, entry in ed.inverters.items()}
     assert taps == {"resnet50": "block5", "convnext_base": "block5", "swinv2_base": "block4"}
-    assert set(taps) < set(ed.networks) and ready.name(ed, "base") == "base"
+    assert set(taps) < set(ed.networks)

@@ -24,6 +24,7 @@ from sightglass.invert.steer import (
     visible,
     weakened,
 )
+from sightglass.metrics.overlap import higher_inside
 
 FAST = dict(steps=2)
 
@@ -137,6 +138,16 @@ def test_true_masks_name_what_maps_lie_on():
     maps = torch.stack([masks[name].float() for name in ("surroundings", "wheel", "object")])
     found = named(maps + 0.1 * torch.rand(maps.shape), masks)
     assert found == [("surroundings", 1.0), ("wheel", 1.0), ("object", 1.0)]
+
+
+def test_what_covers_most_of_an_object_is_not_named_for_a_small_part_inside():
+    masks = {name: torch.zeros(8, 16, 16, dtype=torch.bool) for name in ("object", "eye")}
+    masks["object"][:, 2:12, 2:12], masks["eye"][:, 5:7, 5:7] = True, True
+    maps = torch.zeros(1, 8, 16, 16)
+    maps[:, :, 3:11, 3:11] = 1 + torch.rand(8, 8, 8, generator=torch.Generator().manual_seed(0))
+    auc = {name: higher_inside(maps, mask).mean() for name, mask in masks.items()}
+    [(name, score)] = named(maps, masks)
+    assert auc["eye"] > auc["object"] and name == "object" and 0.3 < score < 0.7
 
 
 # ------------------------------------------------------------------ mixtures

@@ -1,5 +1,7 @@
 """Results that are kept: computed once, computed again when anything that they depend on changes."""
 
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 from torch import nn
@@ -89,3 +91,24 @@ def test_the_key_reads_all_files_that_a_function_needs():
     names = {file.relative_to(LIB).as_posix() for file in reached(LIB, {LIB / "visualize/vital.py"})}
     assert {"visualize/presets.py", "visualize/optimise.py", "zoo/taps.py", "relevance/__init__.py"} <= names
     assert not any(name.startswith("press/") for name in names)
+
+
+@dataclass(frozen=True, eq=False)
+class Pen:
+    """A record with a network in it, and a function that it isn't known by."""
+
+    net: nn.Module
+    shape: tuple[int, ...]
+    spread: object = field(default=abs, compare=False)
+
+
+def test_records_are_told_apart_by_what_they_hold():
+    net = nn.Linear(1, 1)
+    first = key(twice, (Pen(net, (1, 2)),), {})
+    assert first == key(twice, (Pen(net, (1, 2), spread=max),), {})
+    assert first != key(twice, (Pen(net, (1, 3)),), {})
+    with torch.no_grad():
+        net.weight += 1
+    assert first != key(twice, (Pen(net, (1, 2)),), {})
+    with pytest.raises(TypeError, match="can't tell type"):
+        key(twice, (Pen,), {})

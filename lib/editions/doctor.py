@@ -6,10 +6,10 @@ import importlib.util
 from pathlib import Path
 from typing import NamedTuple
 
-from ..names import DATA, unknown
+from ..names import DATA, ROOT, name_in, name_of, unknown
 from . import networks
 from .gives import missing
-from .record import Edition, Network
+from .record import Edition, Inverter, Network
 from .surroundings import place, resolve
 
 
@@ -39,6 +39,7 @@ def doctor(edition: str | Path) -> list[Need]:
         images(found),
         *folders(found),
         *(network(found, spec) for spec in found.networks.values()),
+        *(need for entry in found.inverters.values() for need in inverters(found, entry)),
     ]
 
 
@@ -94,6 +95,18 @@ def network(edition: Edition, spec: Network) -> Need:
     except (ValueError, OSError) as error:
         here, how = False, str(error)
     return Need(need, *state(here, how))
+
+
+def inverters(edition: Edition, entry: Inverter) -> list[Need]:
+    """Check the weights that draw a network's features, from their maps and from their means."""
+    found, train = [], f"python -m sightglass invert train --edition {edition.name} --model {entry.role}"
+    for pooled in (False, True):
+        name = name_in(edition.name, name_of(entry.role, entry.tap, pooled=pooled))
+        places = (DATA / "weights" / "world" / name, ROOT / "training" / name / name)
+        here = any(place.with_name(f"{name}.safetensors").is_file() for place in places)
+        found.append(Need(f"inverter {entry.role} {'pooled' if pooled else 'spatial'}",
+                          *state(here, train + " --pooled" * pooled)))  # fmt: skip
+    return found
 
 
 def cached(spec: Network) -> tuple[bool, str]:

@@ -15,6 +15,7 @@ import torch
 from diffusers import ControlNetModel
 from torch import Tensor, nn
 
+from ..names import name_of
 from ..zoo import shipped
 from ..zoo.weights import fill
 from . import base as bases
@@ -23,7 +24,7 @@ from .encoder import FeatureEncoder, features, sized
 from .flow import FLOW
 
 MADE_BY = "python -m sightglass invert train --model MODEL --tap TAP"
-HIDDEN = 64  # channels between the encoder and the ControlNet
+HIDDEN = 40  # channels between the encoder and the ControlNet
 
 
 class Control(nn.Module):
@@ -109,12 +110,6 @@ def fingerprint(model: nn.Module) -> str:
         found.update(f"{name}{tuple(value.shape)}".encode())
         found.update(value.flatten()[:64].float().cpu().numpy().tobytes())
     return found.hexdigest()[:16]
-
-
-def name_of(model: str, tap: str, *, pooled: bool = False) -> str:
-    """Name the file of an inverter."""
-    words = ["invert", model.removeprefix("world/"), tap, *(["pooled"] if pooled else [])]
-    return "_".join("".join(c if c.isalnum() else "_" for c in word) for word in words)
 
 
 def save(inverter: Inverter, path: Path, facts: dict) -> dict:

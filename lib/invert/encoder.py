@@ -19,7 +19,7 @@ class FeatureEncoder(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(self, channels: int, hidden: int = 64, grid: int = 16, pooled: bool = False):
+    def __init__(self, channels: int, hidden: int = 40, grid: int = 8, pooled: bool = False):
         super().__init__()
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("spread", torch.ones(1, channels, 1, 1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..names import unknown
+from ..names import name_in, name_of, unknown
 from . import base as bases
 from . import control
 from .base import Base
@@ -27,7 +27,7 @@ def base(edition: Edition, role: str = "") -> Base:
         from . import hub
 
         return hub.load(edition, entry.base, size=entry.size)
-    return bases.load(name(edition, "base")).to(edition.device)
+    return bases.load(name_in(edition.name, "base")).to(edition.device)
 
 
 def inverter(edition: Edition, role: str, *, pooled: bool = False, on: Base | None = None) -> Inverter:
@@ -38,11 +38,6 @@ def inverter(edition: Edition, role: str, *, pooled: bool = False, on: Base | No
     entry = edition.inverters[role]
     how(entry.drawing)  # a wrong option is said now
     made_by = f"python -m sightglass invert train --edition {edition.name} --model {role}{' --pooled' * pooled}"
-    weights = name(edition, control.name_of(role, entry.tap, pooled=pooled))
+    weights = name_in(edition.name, name_of(role, entry.tap, pooled=pooled))
     found = control.read(weights, base=on or base(edition, role), made_by=made_by)
     return Inverter(found.base, found.control, found.tap, found.shape, found.facts, entry.drawing).to(edition.device)
-
-
-def name(edition: Edition, what: str) -> str:
-    """Name the file of a base or an inverter; those of other editions than the world carry the edition's name."""
-    return what if edition.name == "world" else f"{edition.name}_{what}"

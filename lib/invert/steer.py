@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..metrics.maps import scaled
-from ..metrics.overlap import higher_inside
+from ..metrics.overlap import beyond_chance, higher_inside
 from .control import Inverter
 from .sample import reconstruct
 
@@ -38,6 +38,13 @@ def steer(
     What is whole is drawn once for all parts, and a map that no part is in isn't drawn again. Options are those of
     `reconstruct`: steps, guidance, strength, progress...
     """
+    return Steered(*drawn(inverter, maps, parts, kept=kept, seeds=seeds, **options))
+
+
+def drawn(
+    inverter: Inverter, maps: Tensor, parts: Tensor, *, kept: float = KEPT, seeds: Sequence[int] = range(5), **options
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Do what `steer` does and return the fields of `Steered` as a tuple, for `sg.kept`."""
     seeds, (k, n) = list(seeds), parts.shape[:2]
     if parts.ndim != 5 or parts.shape[1:] != maps.shape:
         raise ValueError(f"parts of maps {tuple(maps.shape)} are (k, *{tuple(maps.shape)}), found {tuple(parts.shape)}")
@@ -53,7 +60,7 @@ def steer(
     before = pictures[:, :n]
     after = before.expand(k, -1, -1, -1, -1, -1).clone()
     after.transpose(1, 2)[differs.to(after.device)] = pictures[:, n:].transpose(0, 1)
-    return Steered(distance(before, after).median(1).values, before, after)
+    return distance(before, after).median(1).values, before, after
 
 
 def weakened(maps: Tensor, parts: Tensor, kept: float = KEPT) -> Tensor:
@@ -111,10 +118,16 @@ def visible(masks: Tensor) -> Tensor:
 
 
 def named(maps: Tensor, masks: dict[str, Tensor]) -> list[tuple[str, float]]:
-    """Name for each concept's maps (k, n, s, s) the mask that they lie on best, and how well (AUC over images).
+    """Name for each concept's maps (k, n, s, s) the mask that they lie on best, and how well.
 
-    What is scored afterwards should be other images, so that a name isn't its own proof.
+    How well is the mean of the overlap above chance and of the AUC above chance (2 AUC - 1): 1 is perfect, 0 luck. The
+    AUC alone would name a small part in the middle of what a map covers, the overlap alone never a small part. What is
+    scored afterwards should be other images, so that a name isn't its own proof.
     """
-    scores = {name: higher_inside(maps[:, visible(mask)], mask[visible(mask)]).mean(1) for name, mask in masks.items()}
+    scores = {}
+    for name, mask in masks.items():
+        rows = visible(mask)
+        both = beyond_chance(maps[:, rows], mask[rows]) + 2 * higher_inside(maps[:, rows], mask[rows]) - 1
+        scores[name] = both.mean(1) / 2
     best = torch.stack(list(scores.values())).max(0)
     return [(list(scores)[i], value) for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)]

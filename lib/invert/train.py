@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..names import name_in, name_of
 from ..zoo import shipped, weights
 from . import base as bases
 from . import checkpoint, control, diary, loop, pictures, ready, seen
@@ -116,8 +117,8 @@ def named(options: argparse.Namespace, what: str) -> str:
     """Name the file of a base or an inverter."""
     from ..editions.spec import read
 
-    name = control.name_of(options.model, options.tap, pooled=options.pooled) if what == "inverter" else what
-    return ready.name(read(options.edition), name)
+    name = name_of(options.model, options.tap, pooled=options.pooled) if what == "inverter" else what
+    return name_in(read(options.edition).name, name)
 
 
 def listed(options: argparse.Namespace):

@@ -39,6 +39,16 @@ def iou(maps: Tensor, masks: Tensor) -> Tensor:
     return undefined(both / (2 * area[..., 0] - both), inside)
 
 
+def beyond_chance(maps: Tensor, masks: Tensor) -> Tensor:
+    """Return the overlap (IoU) above that of a random map, 1 for a perfect one: (..., n).
+
+    Masks of very different sizes can be compared by it, as the IoU of large ones is high by chance.
+    """
+    area = masks.float().mean((1, 2)).to(maps.device)
+    luck = area / (2 - area)
+    return (iou(maps, masks) - luck) / (1 - luck)
+
+
 def share(maps: Tensor, masks: Tensor) -> Tensor:
     """Return which share of a map's positive mass lies inside, (..., n); NaN for maps without any."""
     flat, inside = side_by_side(maps, masks)

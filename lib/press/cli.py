@@ -31,9 +31,8 @@ def parser() -> argparse.ArgumentParser:
     study.add_argument("--contact", default="", help="who gets the answers, as participants will read it")
     study.add_argument("--encoder", default="world/clip", help="the encoder that compares words (default: world/clip)")
     invert = commands.add_parser("invert", help="train an inverter of a network's tap, or what it draws with")
-    invert.add_argument(
-        "words", nargs=argparse.REMAINDER, metavar="train [codec|base] OPTIONS", help="`invert train -h` tells of the options"
-    )
+    invert.add_argument("words", nargs=argparse.REMAINDER, metavar="train [codec|base] OPTIONS",
+                        help="`invert train -h` tells of the options")  # fmt: skip
     clean = commands.add_parser("clean", help="delete executed notebooks and sites")
     clean.add_argument("edition", nargs="?", help="delete this run only")
     return top

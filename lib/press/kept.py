@@ -12,6 +12,7 @@ import inspect
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,10 @@ def digest(content: list) -> str:
 
 
 def described(value: Any) -> Any:
-    """Turn an argument into something that JSON can write: tensors and networks by their content."""
+    """Turn an argument into something that JSON can write: tensors and networks by their content.
+
+    Records are described by their fields, but for those that they aren't compared by.
+    """
     if isinstance(value, Tensor):
         kept = value.detach().cpu().contiguous()
         content = kept.reshape(-1).view(torch.uint8).numpy().tobytes() if kept.numel() else b""
@@ -106,6 +110,9 @@ def described(value: Any) -> Any:
         return [described(item) for item in value]
     if value is None or isinstance(value, str | int | float):
         return value
+    if is_dataclass(value) and not isinstance(value, type):
+        told = {f.name: described(getattr(value, f.name)) for f in fields(value) if f.compare}
+        return [type(value).__qualname__, told]
     raise TypeError(f"kept() can't tell {type(value).__name__} arguments apart; give tensors, networks, numbers, texts")
 
 
