@@ -209,7 +209,7 @@ def test_overlap_is_scikit_learns_auc_and_counts_by_hand():
     flat = float(iou(torch.ones(1, 4, 4), square))  # every pixel a quarter: 1 of 4 hit
     assert flat == pytest.approx(1 / 7)
     beyond = beyond_chance(torch.stack([torch.ones(1, 4, 4), square.float(), moved]), square)[:, 0].tolist()
-    assert beyond == pytest.approx([0, 1, (2 / 6 - 1 / 7) / (6 / 7)])
+    assert beyond == pytest.approx([0, 1, (2 / 6 - 1 / 7) / (6 / 7)], abs=1e-6)
 
 
 def test_overlap_of_nothing_is_not_a_number():

@@ -30,7 +30,8 @@ def find(name: str | Path, made_by: str) -> Path:
     places += sorted(given.glob("*.json")) if given.is_dir() else []
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise FileNotFoundError(f"{str(name)!r} isn't trained yet: no {places[0]}; run `{made_by}`")
+        where = places[0].relative_to(ROOT) if places[0].is_relative_to(ROOT) else places[0]
+        raise FileNotFoundError(f"{str(name)!r} isn't trained yet: no {where}; run `{made_by}`")
     return found
 
 
