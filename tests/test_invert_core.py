@@ -5,9 +5,10 @@ import json
 
 import pytest
 import torch
-from torch import nn
 
 pytest.importorskip("diffusers")
+
+from tiny import Net, pictures
 
 from sightglass import names, zoo
 from sightglass.invert import base as bases
@@ -15,12 +16,6 @@ from sightglass.invert import codec, control, encoder, flow, prompts, sample
 from sightglass.invert.autoencoder import Autoencoder, even_out, unlike
 from sightglass.zoo import shipped
 from sightglass.zoo.taps import record
-
-
-def pictures(n: int = 16, size: int = 16, seed: int = 0) -> torch.Tensor:
-    """Make smooth pictures (n, 3, size, size) in [0, 1]."""
-    coarse = torch.rand(n, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-    return nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +33,6 @@ def inverter(base) -> control.Inverter:
     for i, value in enumerate(made.control.parameters()):
         value.add_(0.02 * torch.randn(value.shape, generator=torch.Generator().manual_seed(i)))
     return made
-
-
-class Net(nn.Module):
-    """A network of two maps and a head."""
-
-    def __init__(self, seed: int = 0):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.early, self.late = nn.Conv2d(3, 4, 4, 4), nn.Conv2d(4, 6, 2, 2)
-        self.head = nn.Linear(6, 5)
-        self.pretrained_cfg = dict(mean=(0.5,) * 3, std=(0.25,) * 3)
-
-    def forward(self, x):
-        """Classify."""
-        return self.head(self.late(self.early(x).relu()).relu().mean((2, 3)))
 
 
 # ------------------------------------------------------------------ codec

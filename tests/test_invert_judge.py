@@ -9,31 +9,12 @@ from torch import nn
 
 pytest.importorskip("diffusers")
 
+from tiny import Net, pictures
+
 from sightglass.invert import alike, codec, colours, control, judge, prompts, sample, settings, survive, whereabouts
 from sightglass.invert import base as bases
 from sightglass.invert import pairs as twos
 from sightglass.world import TASKS, draw
-
-
-class Net(nn.Module):
-    """A network of two maps and a head."""
-
-    def __init__(self, seed: int = 0):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.early, self.late = nn.Conv2d(3, 4, 4, 4), nn.Conv2d(4, 6, 2, 2)
-        self.head = nn.Linear(6, 5)
-        self.pretrained_cfg = dict(mean=(0.5,) * 3, std=(0.25,) * 3)
-
-    def forward(self, x):
-        """Classify."""
-        return self.head(self.late(self.early(x).relu()).relu().mean((2, 3)))
-
-
-def pictures(n: int = 12, size: int = 16, seed: int = 0) -> torch.Tensor:
-    """Make smooth pictures (n, 3, size, size) in [0, 1]."""
-    coarse = torch.rand(n, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-    return F.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +25,7 @@ def net() -> Net:
 @pytest.fixture(scope="module")
 def inverter() -> control.Inverter:
     """Make a tiny inverter whose control isn't zero any more."""
-    base = bases.build(codec.fit(pictures(), channels=12), prompts.world_words(), size=16, widths=(8, 16))
+    base = bases.build(codec.fit(pictures(12), channels=12), prompts.world_words(), size=16, widths=(8, 16))
     made = control.build(bases.freeze(base), (6, 2, 2), "late", hidden=8)
     made.control.eval().requires_grad_(False)
     for i, value in enumerate(made.control.parameters()):
@@ -54,21 +35,21 @@ def inverter() -> control.Inverter:
 
 @pytest.fixture(scope="module")
 def own(inverter, net) -> judge.Judge:
-    return judge.of(inverter, net, pictures())
+    return judge.of(inverter, net, pictures(12))
 
 
 # ------------------------------------------------------------------ judge
 
 
 def test_originals_agree_with_themselves(own):
-    found = judge.judged(own, pictures())
+    found = judge.judged(own, pictures(12))
     alive = own.maps.norm(dim=1) > 0  # a position where nothing fires has no direction
     torch.testing.assert_close(found.cosine, alive.float().mean((1, 2)))
     assert found.match(1).all() and torch.equal(found.vectors, own.vectors)
 
 
 def test_cosine_and_rank_are_as_defined(own, net):
-    images, drawn = pictures(), pictures(seed=1)
+    images, drawn = pictures(12), pictures(12, seed=1)
     found = judge.judged(own, drawn)
     first, second = (net.late(net.early((x - 0.5) / 0.25).relu()) for x in (images, drawn))
     by_hand = [[F.cosine_similarity(first[i, :, y, x], second[i, :, y, x], dim=0) for y in (0, 1) for x in (0, 1)]
@@ -88,19 +69,19 @@ def test_floor_pairs_everyone_with_another(own):
     found = judge.floor(own, seed=3)
     assert sorted(found.vectors[:, 0].tolist()) == sorted(own.vectors[:, 0].tolist())
     assert not (found.vectors == own.vectors).all(1).any()
-    assert found.cosine.mean() < judge.judged(own, pictures()).cosine.mean()
+    assert found.cosine.mean() < judge.judged(own, pictures(12)).cosine.mean()
 
 
 def test_anchors_are_zero_and_one(own, inverter):
-    low, high = judge.floor(own), judge.ceiling(own, inverter.base, pictures())
+    low, high = judge.floor(own), judge.ceiling(own, inverter.base, pictures(12))
     assert judge.between(low, low, high) == 0 and judge.between(high, low, high) == 1
     with pytest.raises(ValueError, match="isn't higher"):
         judge.between(low, high, low)
 
 
 def test_matrix_has_each_networks_own_verdict_on_its_diagonal(own):
-    other = judge.appoint(Net(1).eval(), pictures(), "late")
-    sets = {"a": pictures(seed=1), "b": pictures(seed=2)}
+    other = judge.appoint(Net(1).eval(), pictures(12), "late")
+    sets = {"a": pictures(12, seed=1), "b": pictures(12, seed=2)}
     found = judge.matrix({"a": own, "b": other}, sets)
     assert torch.equal(found["b", "a"].cosine, judge.judged(own, sets["b"]).cosine)
     assert judge.summary(found["a", "a"]) == judge.summary(judge.judged(own, sets["a"]))
@@ -122,9 +103,9 @@ def test_distance_takes_more_images_than_features():
 
 
 def test_spread_is_zero_for_equal_pictures(own):
-    cosines, pixels = judge.spread(own, [pictures(seed=1)] * 3)
+    cosines, pixels = judge.spread(own, [pictures(12, seed=1)] * 3)
     assert torch.equal(cosines[0], cosines[2]) and pixels.abs().max() < 1e-6
-    assert judge.spread(own, [pictures(seed=1), pictures(seed=2)])[1].mean() > 0.1
+    assert judge.spread(own, [pictures(12, seed=1), pictures(12, seed=2)])[1].mean() > 0.1
 
 
 def test_judge_brings_pictures_to_its_own_size(net):
@@ -137,7 +118,7 @@ def test_judge_refuses_other_pictures_and_other_networks(own, inverter):
         judge.judged(own, pictures(5))
     known = control.Inverter(inverter.base, inverter.control, "late", (6, 2, 2), {"network": "?", "model": "mine"})
     with pytest.raises(ValueError, match="trained for 'mine'"):
-        judge.of(known, Net(1), pictures())
+        judge.of(known, Net(1), pictures(12))
 
 
 # ------------------------------------------------------------------ settings
