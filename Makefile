@@ -42,9 +42,9 @@ zoo: $(READY)
 	$(BIN)/python -m sightglass.trace.activations
 	$(BIN)/python -m sightglass.trace.cafe.sae_train
 	$(RUN) invert train codec --fuse
-	$(RUN) invert train base --codec codec --ship
+	$(RUN) invert train base --codec codec --fuse --ship
 	for model in resnet50 convnext_base swinv2_base; do for how in "" --pooled; do \
-		$(RUN) invert train --model $$model $$how --ship || exit 1; done; done
+		$(RUN) invert train --model $$model $$how --fuse --ship || exit 1; done; done
 
 bench: $(READY)
 	for file in tests/bench/*.py; do $(BIN)/python $$file || exit 1; done

@@ -204,7 +204,7 @@ def test_captions_change_pictures_and_guidance_1_is_no_guidance(base):
 def test_wrong_options_of_drawing_are_named(base):
     with pytest.raises(ValueError, match="solver 'euler'.*dpm, ddim"):
         sample.sample(base, seeds=[0], solver="euler")
-    with pytest.raises(TypeError, match="stepps.*did you mean steps"):
+    with pytest.raises(ValueError, match="stepps.*did you mean steps"):
         sample.sample(base, seeds=[0], stepps=3)
     with pytest.raises(ValueError, match="2 seeds and 1 captions"):
         sample.sample(base, ["a zebra"], seeds=[0, 1])
@@ -319,6 +319,48 @@ def test_an_inverter_refuses_other_shapes_and_other_networks(base, inverter):
     assert known.features(mine, pictures(2)).shape == (2, 6, 2, 2)
     with pytest.raises(ValueError, match="trained for 'mine'"):
         known.features(other, pictures(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(dict(steps=2.5), "1 or more steps, found 2.5"), (dict(guidance=-1), "guidance .* of 0 or more, found -1"),
+     (dict(strength=float("nan")), "strength .* found nan"), (dict(shift=0), "shift .* above 0, found 0"),
+     (dict(seeds=1.5), "whole number as its seed"), (dict(seeds=[1, 2]), "found 2 for 1")],
+)  # fmt: skip
+def test_wrong_numbers_of_drawing_are_one_sentence(inverter, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        sample.reconstruct(inverter, torch.randn(1, 6, 2, 2), **options)
+
+
+def test_what_can_not_be_drawn_is_one_sentence(base, inverter):
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        sample.reconstruct(inverter, torch.full((1, 6, 2, 2), float("nan")))
+    with pytest.raises(TypeError, match="are a tensor .*found ndarray"):
+        sample.reconstruct(inverter, torch.randn(1, 6, 2, 2).numpy())
+    with pytest.raises(ValueError, match="seed, found"):
+        sample.reconstruct(inverter, torch.randn(0, 6, 2, 2))
+    with pytest.raises(ValueError, match="captions and seeds are lists"):
+        sample.sample(base, "a zebra on sand", seeds=[0])
+    with pytest.raises(ValueError, match="torch network with layers, found a Base"):
+        encoder.features(base, pictures(2), "late")
+    for images in (pictures(2)[0], (pictures(2) * 255).byte(), pictures(2)[:, :1]):
+        with pytest.raises(ValueError, match=r"expected images \(n, 3, h, w\) in"):
+            encoder.features(Net(), images, "late")
+    drawn = [sample.reconstruct(inverter, torch.ones(1, 6, 2, 2, dtype=kind), steps=1)
+             for kind in (torch.float32, torch.float64)]  # fmt: skip
+    assert torch.equal(*drawn)
+
+
+def test_cards_that_were_cut_off_are_one_sentence(base, tmp_path):
+    bases.save(base, tmp_path / "base", {})
+    weights = tmp_path / "base.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="sha256 differs"):
+        bases.load(tmp_path)
+    for text in ((tmp_path / "base.json").read_text()[:40], "[]", '{"lr": 1}'):
+        (tmp_path / "base.json").write_text(text)
+        with pytest.raises(ValueError, match="base.json is no card of weights.*invert train base"):
+            bases.load(tmp_path)
 
 
 def test_save_and_load_draw_the_same(base, inverter, tmp_path):

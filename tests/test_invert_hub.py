@@ -153,6 +153,8 @@ def test_an_inverter_on_it_is_trained_and_read_as_the_edition_says(ed, tmp_path,
     with pytest.raises(FileNotFoundError, match="'tiny_invert_mine_0' isn't trained.*invert train .*--model mine"):
         ready.inverter(ed, "mine")
     assert train.main(words) == 0
+    with pytest.raises(FileNotFoundError, match="'tiny_invert_mine_1_pooled' isn't trained.*--tap 1 --pooled"):
+        ready.inverter(ed, "mine", tap="1", pooled=True)
     made, net = ready.inverter(ed, "mine"), ed.model("mine")
     assert made.facts["pixels"] == 48 and made.facts["recipe"]["rate"] == 1e-5 and made.drawing["steps"] == 3
     drawn = sample.reconstruct(made, made.features(net, torch.rand(2, 3, 48, 48)), seeds=[0, 1])
@@ -182,6 +184,14 @@ def test_what_is_missing_is_one_sentence(ed, tmp_path, monkeypatch):
     assert none.gives("inverters") == "the none edition lists no inverters" and ed.gives("inverters") == ""
     with pytest.raises(ValueError, match="the none edition lists no inverters"):
         ready.inverter(none, "resnet50")
+    (tmp_path / "own.yaml").write_text(text.replace("base: tiny, size: 64, ", ""))
+    with pytest.raises(FileNotFoundError, match="'own_base' isn't trained.*train base --edition .*own.yaml`"):
+        ready.inverter(sg.load(str(tmp_path / "own.yaml")), "mine")
+    (tmp_path / "way.yaml").write_text(text.replace("guidance", "guidence"))
+    with pytest.raises(ValueError, match="unknown option of drawing 'guidence'"):
+        ready.base(sg.load(str(tmp_path / "way.yaml")), "mine")
+    with pytest.raises(ValueError, match="sides that 8 divides, found -64"):
+        hub.load(ed, "tiny", size=-64)
     for entry, reason in (("{tapp: a}", "unknown key 'tapp'"), ("{base: mine}", "unknown diffusion network 'mine'")):
         (tmp_path / "odd.yaml").write_text(text.split("inverters:")[0] + f"inverters: {{mine: {entry}}}\n")
         with pytest.raises(ValueError, match=reason):

@@ -103,6 +103,10 @@ def test_steering_refuses_what_it_cannot_compare(inverter, maps, parts):
         steer(inverter, maps, parts, seeds=range(4))
     with pytest.raises(ValueError, match=r"parts of maps \(4, 6, 2, 2\)"):
         steer(inverter, maps, parts[0])
+    with pytest.raises(ValueError, match="each of 2 parts has a size, found 1"):
+        random_parts(maps, parts, [1])
+    with pytest.raises(ValueError, match="no mask"):
+        named(torch.rand(1, 4, 8, 8), {})
 
 
 def test_random_parts_have_the_same_energy_and_dimension(maps, parts):
@@ -210,6 +214,12 @@ def test_bad_mixtures_are_one_sentence(maps):
         mix.weighted(maps, maps[:2], [0.5])
     with pytest.raises(ValueError, match="true or false on a grid"):
         mix.composed(maps, maps, torch.ones(3, 3, dtype=torch.bool))
+    with pytest.raises(ValueError, match="true or false on a grid"):
+        mix.composed(maps, maps, torch.ones(3, 2, 2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="pictures of one shape"):
+        mix.change_by_place(maps[:, :3], maps[:, :3], torch.ones(2, 2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="n, c, h, w.*found .6, 2, 2."):
+        mix.draw(None, None, maps[0])
     with pytest.raises(ValueError, match="hold no cell"):
         mix.box((4, 4), (2, 2), (0, 4))
 

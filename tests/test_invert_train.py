@@ -87,6 +87,25 @@ def test_a_checkpoint_of_another_shape_is_named(tmp_path, given):
         loop.run(job, Accelerator(cpu=True), loop.Plan(steps=2))
 
 
+def test_a_checkpoint_of_another_training_or_damaged_is_named(tmp_path, given):
+    from accelerate import Accelerator
+
+    def go_on(**about):
+        job = dataclasses.replace(jobs.base_job(tmp_path, tiny(given), given, given, TINY), about=about)
+        return loop.run(job, Accelerator(cpu=True), loop.Plan(steps=1))
+
+    assert go_on(model="a", tap="b")["step"] == 1
+    with pytest.raises(ValueError, match="training with another model; take another --folder"):
+        go_on(model="c", tap="b")
+    weights = tmp_path / "checkpoint/optimizer.bin"
+    weights.write_bytes(weights.read_bytes()[:99])
+    with pytest.raises(ValueError, match="or damaged .*--afresh"):
+        go_on(model="a", tap="b")
+    (tmp_path / "checkpoint/state.json").write_text('{"step"')
+    with pytest.raises(ValueError, match="state.json is damaged; .*--afresh"):
+        go_on(model="a", tap="b")
+
+
 def test_learning_rate_rises_stays_and_falls():
     recipe = {"warm_up": 10, "cool": 0.4}
     shares = [loop.share(step, 100, recipe) for step in range(100)]
@@ -169,6 +188,12 @@ def test_the_books_command_trains_and_says_what_is_wrong(tmp_path, monkeypatch, 
     with pytest.raises(SystemExit):
         cli.main(["invert", "train", "base", "--steps", "0"])
     assert "--steps must be above 0, not 0" in capsys.readouterr().err
+    for wrong, said in ((["bass"], "unknown model to train 'bass': did you mean base"),
+                        (["base", "--rate", "nan"], "--rate must be above 0, not nan"),
+                        (["codec", "--widths", "8", "12"], "--widths must be multiples of 8, not 12")):  # fmt: skip
+        with pytest.raises(SystemExit):
+            cli.main(["invert", "train", *wrong])
+        assert said in capsys.readouterr().err
     words = ["invert", "train", "base", "--codec", "patches", "--steps", "2", "--batch", "2", "--widths", "8", "16"]
     words += ["--device", "cpu"]
     advance = loop.advance

@@ -99,7 +99,7 @@ def network(edition: Edition, spec: Network) -> Need:
 
 def inverters(edition: Edition, entry: Inverter) -> list[Need]:
     """Check the weights that draw a network's features, from their maps and from their means."""
-    found, train = [], f"python -m sightglass invert train --edition {edition.name} --model {entry.role}"
+    found, train = [], f"python -m sightglass invert train --edition {edition.asked} --model {entry.role}"
     for pooled in (False, True):
         name = name_in(edition.name, name_of(entry.role, entry.tap, pooled=pooled))
         places = (DATA / "weights" / "world" / name, ROOT / "training" / name / name)

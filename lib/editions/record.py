@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..names import DATA
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -84,6 +86,11 @@ class Edition:
     note: str
     file: Path
     inverters: dict[str, Inverter] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> str:
+        """What --edition takes for it: the name of one that ships with the book, else its file."""
+        return self.file.stem if self.file.parent == DATA / "editions" else str(self.file)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

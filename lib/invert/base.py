@@ -109,11 +109,11 @@ def save(base: Base, path: Path, facts: dict) -> dict:
     return shipped.save(path, state, {"family": "base", **shape, "codec": told(base.codec), **facts})
 
 
-def load(name: str | Path = NAME) -> Base:
-    """Read a base by name or path, in eval mode with frozen weights."""
-    facts, state = shipped.read(name, MADE_BY)
+def load(name: str | Path = NAME, made_by: str = MADE_BY) -> Base:
+    """Read a base by name or path, in eval mode with frozen weights; `made_by` is the command that trains it."""
+    facts, state = shipped.read(name, made_by)
     if facts.get("family") != "base":
-        raise ValueError(f"{str(name)!r} is no base but of the family {facts.get('family')!r}; run `{MADE_BY}`")
+        raise ValueError(f"{str(name)!r} is no base but of the family {facts.get('family')!r}; run `{made_by}`")
     made = build(codec_of(facts, state, name), facts["words"], size=facts["size"], widths=facts["widths"])
     fill(made.unet, shipped.part(state, "unet"), name)
     freeze(made)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-FRESH = {"step": 0, "total": None, "minutes": None, "seconds": 0.0, "losses": []}
+FRESH = {"step": 0, "total": None, "minutes": None, "seconds": 0.0, "losses": [], "about": {}}
+INSTEAD = "take another --folder, or --afresh to begin again"
 NAMES = ("checkpoint", "checkpoint.old")
 
 
@@ -30,18 +31,33 @@ def save(accelerator: Accelerator, folder: Path, state: dict) -> None:
     accelerator.wait_for_everyone()
 
 
-def resume(accelerator: Accelerator, folder: Path) -> dict:
-    """Go on from the last whole checkpoint of a folder, or start."""
+def resume(accelerator: Accelerator, folder: Path, about: dict) -> dict:
+    """Go on from the last whole checkpoint of a folder, if it is of the same training, or start.
+
+    Checkpoints from before they told what they are about go on as well.
+    """
     place = find(folder)
     if place is None:
         return dict(FRESH)
+    state = read(place)
+    said = {"pooled": "kind of features"}
+    other = [said.get(what, what) for what, value in state["about"].items() if about.get(what) != value]
+    if other:
+        raise ValueError(f"{place} is from a training with another {' and '.join(other)}; {INSTEAD}")
     try:
         accelerator.load_state(str(place))
-    except (RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{place} is from a training of another shape ({reason}); "
-                         "take another --folder, or --afresh to begin again") from None  # fmt: skip
-    return FRESH | json.loads((place / "state.json").read_text())
+    except Exception as error:  # a file that was cut off can fail in any way; its first line says which
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{place} is from a training of another shape, or damaged ({reason}); {INSTEAD}") from None
+    return state
+
+
+def read(place: Path) -> dict:
+    """Return where the training of a checkpoint stands."""
+    try:
+        return FRESH | json.loads((place / "state.json").read_text())
+    except ValueError:
+        raise ValueError(f"{place / 'state.json'} is damaged; {INSTEAD}") from None
 
 
 def find(folder: Path) -> Path | None:

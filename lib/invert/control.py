@@ -64,11 +64,15 @@ class Inverter:
         return self.control.encoder.config.pooled
 
     def check(self, maps: Tensor) -> Tensor:
-        """Return feature maps (n, c, h, w) when they have the shape that this inverter learnt from."""
+        """Return finite feature maps (n, c, h, w) when they have the shape that this inverter learnt from."""
+        if not isinstance(maps, Tensor):
+            raise TypeError(f"features are a tensor {('n', *self.shape)}, found {type(maps).__name__}")
         good = maps.ndim == 4 and maps.shape[1] == self.shape[0]
         if not good or (not self.pooled and tuple(maps.shape[1:]) != self.shape):
             raise ValueError(f"this inverter takes features of shape {('n', *self.shape)}, found {tuple(maps.shape)}")
-        return maps
+        if not maps.isfinite().all():
+            raise ValueError("these features hold NaN or infinity, which can't be drawn")
+        return maps.float()
 
     def features(self, model: nn.Module, images: Tensor) -> Tensor:
         """Return the features of images (n, 3, s, s) in [0, 1] that this inverter reads, of its own network only."""

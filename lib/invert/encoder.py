@@ -62,6 +62,8 @@ def features(model: nn.Module, images: Tensor, tap: str, *, batch: int = 256) ->
 
     A tap without positions (`penultimate`, `logits`) gives (n, c, 1, 1).
     """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"features are those of a torch network with layers, found a {type(model).__name__}")
     found, device = [], next(model.parameters()).device
     images = sized(images, taken(model))
     for part in images.split(batch):
@@ -81,7 +83,9 @@ def taken(model: nn.Module) -> int:
 
 
 def sized(images: Tensor, side: int) -> Tensor:
-    """Bring images (n, 3, h, w) to squares of a side in pixels; 0 leaves them."""
+    """Bring images (n, 3, h, w) in [0, 1] to squares of a side in pixels; 0 leaves them."""
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise ValueError(f"expected images (n, 3, h, w) in [0, 1], found {images.dtype} {tuple(images.shape)}")
     if not side or images.shape[-2:] == (side, side):
         return images
     return F.interpolate(images.float(), size=(side, side), mode="bilinear", align_corners=False, antialias=True)

@@ -73,7 +73,7 @@ def load(edition: Edition, role: str, *, size: int = 0) -> Base:
 def wrap(pipe: DiffusionPipeline, *, size: int = 0, name: str = "") -> Base:
     """Make a frozen base of the parts of a text-to-image pipeline."""
     codec, unet = Latents(pipe.vae.float().eval().requires_grad_(False)), pipe.unet.float()
-    if size % codec.patch:
+    if size < 0 or size % codec.patch:
         raise ValueError(f"pictures of {name or 'this model'} have sides that {codec.patch} divides, found {size}")
     size = size or unet.config.sample_size * codec.patch
     unet.register_to_config(sample_size=size // codec.patch)

@@ -13,7 +13,7 @@ from . import flow, looks, loop, pictures, prompts, seen
 from .autoencoder import Autoencoder, unlike
 from .base import Base
 from .codec import pixels_in
-from .control import Control, Inverter
+from .control import Control, Inverter, fingerprint
 from .encoder import measure
 
 COMMON = {
@@ -22,14 +22,14 @@ COMMON = {
 }  # fmt: skip
 RECIPES = {
     "codec": COMMON | {
-        "steps": 5_000, "batch": 16, "rate": 2e-3, "cool": 0.5, "noise": 0.15, "squared": 0.1, "eyes": 0.1,
+        "steps": 9_000, "batch": 16, "rate": 2e-3, "cool": 0.5, "noise": 0.15, "squared": 0.1, "eyes": 0.1,
     },
     # most pictures without a caption: that is how inverters use it
     "base": COMMON | {
-        "steps": 14_000, "batch": 64, "rate": 1.5e-3, "average": 0.9995, "shift": 2.0, "any": 0.45, "nothing": 0.1,
+        "steps": 19_000, "batch": 64, "rate": 1.5e-3, "average": 0.9995, "shift": 2.0, "any": 0.45, "nothing": 0.1,
     },
     # features matter at much noise; prompt and features are left out together
-    "inverter": COMMON | {"steps": 5_000, "shift": 4.0, "drop": 0.15, "seed": 1},
+    "inverter": COMMON | {"steps": 6_000, "shift": 4.0, "drop": 0.15, "seed": 1},
     # the paper's, on a model from the hub: one rate throughout, no averaging
     "hub": COMMON | {
         "steps": 480_000, "batch": 8, "rate": 1e-5, "warm_up": 1, "cool": 0.0, "betas": (0.9, 0.999), "average": 0.0,
@@ -57,7 +57,7 @@ def codec_job(folder: Path, codec: Autoencoder, given: pictures.Shown, unseen: p
     def look(path: Path) -> dict[str, float]:
         return looks.look_at_codec(codec, unseen, path)
 
-    return loop.Job("codec", folder, codec, loss, look, recipe)
+    return loop.Job("codec", folder, codec, loss, look, recipe, {"eyes": fingerprint(eyes)})
 
 
 def base_job(folder: Path, base: Base, given: pictures.Shown, unseen: pictures.Shown, recipe: dict) -> loop.Job:
@@ -73,7 +73,9 @@ def base_job(folder: Path, base: Base, given: pictures.Shown, unseen: pictures.S
         )
         return missed(pace, base.noising.aim(z, noise, level))
 
-    return loop.Job("base", folder, base.unet, loss, lambda path: looks.look_at_base(base, unseen, path), recipe)
+    # that of patches is found anew each time, to the last bit only on one machine
+    about = {"codec": fingerprint(base.codec) if isinstance(base.codec, Autoencoder) else "patches"}
+    return loop.Job("base", folder, base.unet, loss, lambda path: looks.look_at_base(base, unseen, path), recipe, about)
 
 
 def inverter_job(folder: Path, inverter: Inverter, model: nn.Module, given: pictures.Shown, unseen: pictures.Shown,
@@ -97,7 +99,9 @@ def inverter_job(folder: Path, inverter: Inverter, model: nn.Module, given: pict
     def look(path: Path) -> dict[str, float]:
         return looks.look_at_inverter(inverter, model, unseen, path)
 
-    return loop.Job(folder.name, folder, inverter.control, loss, look, recipe)
+    about = {"model": fingerprint(model), "tap": inverter.tap, "pooled": inverter.pooled}
+    about["base"] = fingerprint(base.unet)
+    return loop.Job(folder.name, folder, inverter.control, loss, look, recipe, about)
 
 
 def noised(z: Tensor, draws: torch.Generator, shift: float) -> tuple[Tensor, Tensor]:

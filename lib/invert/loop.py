@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,7 +26,10 @@ WARM = 4  # first steps, which are slower
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is trained: a module, its loss from draws, and a look at it that writes a picture and returns numbers."""
+    """What is trained: a module, its loss from draws, and a look at it that writes a picture and returns numbers.
+
+    `about` is what must be the same when it goes on from a checkpoint.
+    """
 
     name: str
     folder: Path
@@ -34,6 +37,7 @@ class Job:
     loss: Callable[[nn.Module, torch.Generator], Tensor]
     look: Callable[[Path], dict[str, float]]
     recipe: dict
+    about: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ def run(job: Job, accelerator: Accelerator, plan: Plan | None = None, *, stop: C
     from tqdm.auto import tqdm
 
     plan = plan or Plan()
+    job.folder.mkdir(parents=True, exist_ok=True)  # where nothing can be written is said before hours of training
     net, adam, average = prepared(job, accelerator, plan)
-    state = resume(accelerator, job.folder)
+    state = resume(accelerator, job.folder, job.about) | {"about": job.about}
     state |= {"total": planned(state, plan, job.recipe), "minutes": plan.minutes}
     first, before, began, warm = state["step"], state["seconds"], time.time(), 0.0
     bar = tqdm(total=state["total"], initial=first, disable=not progress, desc=job.name, mininterval=10)

@@ -5,7 +5,7 @@ See `fig-featinv-5` and `fig-featinv-6`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +35,7 @@ def weighted(a: Tensor, b: Tensor, shares: Sequence[float]) -> Tensor:
 def composed(a: Tensor, b: Tensor, cells: Tensor) -> Tensor:
     """Put the cells (h, w) or (n, h, w) of maps a (n, c, h, w) into maps b."""
     alike(a, b)
-    if cells.dtype != torch.bool or cells.shape[-2:] != a.shape[-2:] or cells.ndim not in (2, 3):
+    if cells.dtype != torch.bool or cells.shape[-2:] != a.shape[-2:] or cells.shape[:-2] not in ((), a.shape[:1]):
         raise ValueError(f"cells of maps {tuple(a.shape)} are true or false on a grid {tuple(a.shape[-2:])}, found "
                          f"{cells.dtype} {tuple(cells.shape)}")  # fmt: skip
     return torch.where(cells.unsqueeze(-3).to(a.device), a, b)
@@ -67,8 +67,10 @@ def draw(inverter: Inverter, model: nn.Module, maps: Tensor, *, seeds: int | Seq
     With `seeds` one for all, or one for each of the n: the mixtures of one pair share their noise. Options are those
     of `reconstruct`.
     """
+    if maps.ndim < 4:
+        raise ValueError(f"mixed maps are (..., n, c, h, w), found {tuple(maps.shape)}")
     flat = maps.flatten(0, -4)
-    if not isinstance(seeds, int):
+    if isinstance(seeds, Iterable):
         seeds = list(seeds) * (len(flat) // maps.shape[-4])
     pictures = reconstruct(inverter, flat, seeds=seeds, **options)
     cosine = F.cosine_similarity(inverter.features(model, pictures).to(flat), flat, dim=1).mean((1, 2))
@@ -87,6 +89,9 @@ def change_by_place(before: Tensor, after: Tensor, cells: Tensor) -> tuple[Tenso
 
     Both are (n,).
     """
+    if before.shape != after.shape or cells.shape[:-2] not in ((), before.shape[:1]) or cells.all() or not cells.any():
+        raise ValueError(f"pictures of one shape change beneath some cells (h, w) or (n, h, w) and not others, found "
+                         f"{tuple(before.shape)}, {tuple(after.shape)} and {tuple(cells.shape)} cells")  # fmt: skip
     change = distance(before, after)
     inside = enlarged(cells, change.shape[-1]).to(change).expand_as(change)
     within = (change * inside).sum((1, 2)) / inside.sum((1, 2))

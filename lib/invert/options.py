@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..names import unknown
+
 PROGRAM = "python -m sightglass invert train"
 ABOUT = {
     "inverter": "Train an inverter: it draws what a network's features at a tap show. The same command goes on where "
@@ -20,11 +22,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     named = arguments[:1] in [[what] for what in ABOUT]
     what, more = (arguments[0], arguments[1:]) if named else ("inverter", arguments)
     top = parser(what)
+    if more and not named and not more[0].startswith("-"):
+        top.error(unknown("model to train", more[0], ABOUT))
     options = top.parse_args(more)
-    for key in ("steps", "minutes", "every", "images", "batch", "rate", "threads"):
-        value = getattr(options, key)
-        if value is not None and value <= 0:
+    for key in ("steps", "minutes", "every", "images", "batch", "rate", "threads", "channels"):
+        value = getattr(options, key, None)
+        if value is not None and not 0 < value < float("inf"):
             top.error(f"--{key} must be above 0, not {value}")
+    wrong = [width for width in getattr(options, "widths", ()) if width < 1 or width % 8]
+    if wrong:
+        top.error(f"--widths must be multiples of 8, not {wrong[0]}")
     return argparse.Namespace(what=what, **vars(options))
 
 

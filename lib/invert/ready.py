@@ -23,21 +23,28 @@ def base(edition: Edition, role: str = "") -> Base:
     entry = edition.inverters.get(role)
     if entry is None and len({one.base for one in edition.inverters.values()}) == 1:
         entry = next(iter(edition.inverters.values()))
+    if entry:
+        how(entry.drawing)  # a wrong option is said now
     if entry and entry.base:
         from . import hub
 
         return hub.load(edition, entry.base, size=entry.size)
-    return bases.load(name_in(edition.name, "base")).to(edition.device)
+    made_by = bases.MADE_BY + (f" --edition {edition.asked}" if edition.name != "world" else "")
+    return bases.load(name_in(edition.name, "base"), made_by).to(edition.device)
 
 
-def inverter(edition: Edition, role: str, *, pooled: bool = False, on: Base | None = None) -> Inverter:
-    """Return the inverter of a network of an edition with the edition's way of drawing; `on` is a base read before."""
+def inverter(edition: Edition, role: str, *, tap: str = "", pooled: bool = False, on: Base | None = None) -> Inverter:
+    """Return the inverter of a network of an edition, by default of the layer that its file names.
+
+    It draws as the edition's file says; `on` is a base read before.
+    """
     if role not in edition.inverters:
         missing = edition.gives("inverters")
         raise ValueError(missing or unknown(f"inverter of the {edition.name} edition", role, edition.inverters))
     entry = edition.inverters[role]
-    how(entry.drawing)  # a wrong option is said now
-    made_by = f"python -m sightglass invert train --edition {edition.name} --model {role}{' --pooled' * pooled}"
-    weights = name_in(edition.name, name_of(role, entry.tap, pooled=pooled))
+    how(entry.drawing)
+    made_by = f"python -m sightglass invert train --edition {edition.asked} --model {role}"
+    made_by += f" --tap {tap}" * bool(tap) + " --pooled" * pooled
+    weights = name_in(edition.name, name_of(role, tap or entry.tap, pooled=pooled))
     found = control.read(weights, base=on or base(edition, role), made_by=made_by)
     return Inverter(found.base, found.control, found.tap, found.shape, found.facts, entry.drawing).to(edition.device)

@@ -5,8 +5,9 @@ The solvers are diffusers' multistep DPM-Solver on the straight path; of order 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -42,8 +43,12 @@ class How:
         for what, value, valid in (("solver", self.solver, ORDERS), ("guidance against", self.against, AGAINST)):
             if value not in valid:
                 raise ValueError(unknown(what, value, valid))
-        if self.steps < 1:
-            raise ValueError(f"a picture takes 1 or more steps, found {self.steps}")
+        if not isinstance(self.steps, Integral) or self.steps < 1:
+            raise ValueError(f"a picture takes 1 or more steps, found {self.steps!r}")
+        for what in ("shift", "guidance", "strength"):
+            value, least = getattr(self, what), "above 0" if what == "shift" else "of 0 or more"
+            if not isinstance(value, Real) or not 0 <= value < float("inf") or (what == "shift" and not value):
+                raise ValueError(f"{what} of drawing is a number {least}, found {value!r}")
 
 
 def how(options: dict) -> How:
@@ -51,12 +56,14 @@ def how(options: dict) -> How:
     valid = [f.name for f in fields(How)]
     wrong = [name for name in options if name not in valid]
     if wrong:
-        raise TypeError(unknown("option of drawing", wrong[0], valid))
+        raise ValueError(unknown("option of drawing", wrong[0], valid))
     return How(**options)
 
 
 def noise(shape: tuple[int, int, int], seeds: Sequence[int]) -> Tensor:
     """Draw latent noise (n, c, h, w), each picture's from its own seed, on the CPU whatever the device."""
+    if not len(seeds) or not all(hasattr(seed, "__index__") for seed in seeds):
+        raise ValueError(f"each picture has a whole number as its seed, found {list(seeds)}")
     return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds])
 
 
@@ -66,6 +73,8 @@ def sample(base: Base, captions: Sequence[str] | Tensor | None = None, *, seeds:
 
     Options are those of `How`: steps, solver, shift, guidance.
     """
+    if isinstance(captions, str) or not isinstance(seeds, Iterable):
+        raise ValueError(f"captions and seeds are lists, one of each per picture, found {captions!r} and {seeds!r}")
     way, said = how(options), words.special(words.ANY, len(seeds)) if captions is None else captions
     if len(said) != len(seeds):
         raise ValueError(f"there is one seed per caption: found {len(seeds)} seeds and {len(said)} captions")
@@ -85,7 +94,7 @@ def reconstruct(inverter: Inverter, features: Tensor, *, seeds: int | Sequence[i
     Options are those of `How`: steps, solver, shift, guidance, against, strength; an edition's inverter has its own.
     """
     way, base, maps = how(inverter.drawing | options), inverter.base, inverter.check(features).to(inverter.base.device)
-    seeds = [seeds] * len(maps) if isinstance(seeds, int) else list(seeds)
+    seeds = list(seeds) if isinstance(seeds, Iterable) else [seeds] * len(maps)
     if len(seeds) != len(maps):
         raise ValueError(f"there is one seed for all features or one each: found {len(seeds)} for {len(maps)}")
 

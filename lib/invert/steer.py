@@ -5,7 +5,7 @@ The same noise before and after, so that what differs is the concept's. See `alg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,9 +45,9 @@ def drawn(
     inverter: Inverter, maps: Tensor, parts: Tensor, *, kept: float = KEPT, seeds: Sequence[int] = range(5), **options
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Do what `steer` does and return the fields of `Steered` as a tuple, for `sg.kept`."""
-    seeds, (k, n) = list(seeds), parts.shape[:2]
     if parts.ndim != 5 or parts.shape[1:] != maps.shape:
         raise ValueError(f"parts of maps {tuple(maps.shape)} are (k, *{tuple(maps.shape)}), found {tuple(parts.shape)}")
+    seeds, (k, n) = list(seeds) if isinstance(seeds, Iterable) else [seeds], parts.shape[:2]
     if len(seeds) % 2 == 0:
         raise ValueError(f"the median over seeds needs an odd number of them, found {len(seeds)}")
     weaker = weakened(maps, parts, kept)
@@ -79,6 +79,8 @@ def random_parts(maps: Tensor, parts: Tensor, sizes: Sequence[int], *, seed: int
     Whatever is weakened makes features smaller, so a concept's change counts only beside this one. The directions are
     random sums of the maps' own vectors, which lie where features do.
     """
+    if len(sizes) < len(parts):
+        raise ValueError(f"each of {len(parts)} parts has a size, found {len(sizes)} sizes")
     vectors, draws = maps.transpose(0, 1).flatten(1).T, torch.Generator().manual_seed(seed)
     found = []
     for part, size in zip(parts, sizes, strict=False):
@@ -124,6 +126,8 @@ def named(maps: Tensor, masks: dict[str, Tensor]) -> list[tuple[str, float]]:
     AUC alone would name a small part in the middle of what a map covers, the overlap alone never a small part. What is
     scored afterwards should be other images, so that a name isn't its own proof.
     """
+    if not masks:
+        raise ValueError("there is no mask to name concepts by: `true_masks` found none in enough scenes")
     scores = {}
     for name, mask in masks.items():
         rows = visible(mask)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import signal
 import sys
@@ -165,7 +164,7 @@ def told(options: argparse.Namespace, found: Path | None) -> str:
     """Say where a training lies, and from which step it goes on."""
     if found is None:
         return f"{named(options, options.what)}: log, sheets and weights come to {options.folder}"
-    step = json.loads((found / "state.json").read_text())["step"]
+    step = checkpoint.read(found)["step"]
     return f"{named(options, options.what)}: goes on from step {step} in {options.folder}"
 
 

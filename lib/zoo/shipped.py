@@ -20,7 +20,18 @@ TRAINING = ROOT / "training"  # not in runs/, which is deleted lightly
 
 def card(name: str | Path, made_by: str) -> dict:
     """Return the card of weights; `made_by` is the command that trains them."""
-    return json.loads(find(name, made_by).read_text())
+    return facts_in(find(name, made_by), made_by)
+
+
+def facts_in(path: Path, made_by: str) -> dict:
+    """Read a file that should be a card."""
+    try:
+        facts = json.loads(path.read_text())
+    except ValueError:  # cut off, or no text at all
+        facts = None
+    if not isinstance(facts, dict) or not {"name", "sha256"} <= set(facts):
+        raise ValueError(f"{path} is no card of weights, or was cut off; run `{made_by}`")
+    return facts
 
 
 def find(name: str | Path, made_by: str) -> Path:
@@ -38,7 +49,7 @@ def find(name: str | Path, made_by: str) -> Path:
 def read(name: str | Path, made_by: str) -> tuple[dict, dict[str, Tensor]]:
     """Return a card and its tensors as float32, once their checksum is right."""
     path = find(name, made_by)
-    facts, tensors = json.loads(path.read_text()), path.with_suffix(".safetensors")
+    facts, tensors = facts_in(path, made_by), path.with_suffix(".safetensors")
     if not tensors.exists():
         raise FileNotFoundError(f"the weights of {facts['name']!r} are missing: no {tensors}; run `{made_by}`")
     if weights.checksum(tensors) != facts["sha256"]:
