@@ -9,14 +9,15 @@ from collections.abc import Callable
 
 import torch
 
+import sightglass as sg
 from sightglass import world, zoo
 from sightglass.invert import base as bases
-from sightglass.invert import codec, control, flow, judge, prompts
+from sightglass.invert import codec, control, flow, judge, prompts, ready
 from sightglass.invert.encoder import features
 from sightglass.invert.sample import reconstruct
 
 MODEL, TAP = "resnet50", "block5"
-THEIRS = dict(steps=50, solver="ddim", guidance=1.75)
+THEIRS = dict(steps=50, solver="ddim", shift=1.0, guidance=1.75, against="prompt")
 FEW, MANY, BATCH = 4, 64, 32
 
 
@@ -33,7 +34,7 @@ def timed(call: Callable, times: int = 1) -> tuple[float, torch.Tensor]:
 def drawing() -> None:
     """Print pictures per second and cosines of three ways to draw."""
     try:
-        inverter = control.load(MODEL, TAP)
+        inverter = ready.inverter(sg.load("world", device="cpu"), MODEL)
     except FileNotFoundError as missing:
         return print(f"drawing: not measured, {missing}")
     model = zoo.model(f"world/{MODEL}")
