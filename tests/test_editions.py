@@ -10,6 +10,7 @@ from PIL import Image
 
 import sightglass as sg
 from sightglass import editions, world
+from sightglass.editions import pictures
 
 CLASSES = {"ant": (220, 30, 30), "bee": (30, 220, 30), "cow": (30, 30, 220)}
 SCALE = "mean: [0.5, 0.5, 0.5]\n    std: [0.25, 0.25, 0.25]"
@@ -38,6 +39,16 @@ def mine(tmp_path):
     tree(tmp_path / "data/train", {"ant": 6, "bee": 7, "cow": 5})
     tree(tmp_path / "data/val", {"ant": 2, "bee": 2, "cow": 2})
     return sg.load(edition(tmp_path, "size: 16\nimages:\n  root: data\n"), device="cpu")
+
+
+def test_images_on_the_disk_are_those_that_are_read_at_once(mine):
+    files, labels = pictures.on_disk(mine, "train", 10)
+    whole = mine.images("train", 10)
+    assert files.shape == whole.pixels.shape and torch.equal(labels, whole.labels)
+    for rows in (torch.tensor([7, 0, 7]), slice(2, 5)):
+        torch.testing.assert_close(files[rows] / 255, whole.pixels[rows])
+    fewer, _ = pictures.on_disk(mine, "train", 9)
+    assert fewer.known != files.known == pictures.on_disk(mine, "train", 10)[0].known
 
 
 def test_shipped_editions_read_without_their_data():

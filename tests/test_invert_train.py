@@ -264,6 +264,25 @@ def test_losses_are_the_same_with_features_computed_once(tmp_path, given, eye, p
     assert invert(tmp_path / "c", wrong, eye, pooled=pooled) != pytest.approx(often, rel=1e-5)
 
 
+def test_pictures_on_the_disk_are_trained_on_where_they_lie(tmp_path, eye, given, monkeypatch):
+    """An edition's files are read batch by batch, with the losses of the same pictures in the memory."""
+    from PIL import Image
+
+    monkeypatch.setenv("SIGHTGLASS_CACHE", str(tmp_path / "cache"))
+    for i, image in enumerate(given.images):
+        place = tmp_path / "data" / "train" / ("ant", "bee")[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(place / f"{i:03}.png")
+    (tmp_path / "own.yaml").write_text(f"size: {given.images.shape[-1]}\nimages:\n  root: data\n")
+    lying = pictures.shown(str(tmp_path / "own.yaml"), "inverter")
+    held = dataclasses.replace(lying, images=lying.images[:])
+    assert not isinstance(lying.images, torch.Tensor)
+    assert torch.equal(*[images.sum((1, 2, 3)).sort().values for images in (held.images, given.images)])
+    kept = seen.keep(lying, eye[0], "2")
+    losses = [invert(tmp_path / str(i), one, eye) for i, one in enumerate((held, lying, kept))]
+    assert losses[0] == losses[1] == pytest.approx(losses[2], rel=1e-5)
+
+
 def test_features_are_read_where_they_lie_and_made_once(given, eye, monkeypatch):
     net, _ = eye
     first = seen.keep(given, net, "2")

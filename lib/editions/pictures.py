@@ -8,6 +8,8 @@ rest for train.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -48,15 +50,48 @@ def images(edition: Edition, split: str, n: int | None) -> Images:
     if edition.pictures.source == "world":
         scenes = world_with(split).split(split, n=n, size=edition.size)
         return Images(scenes.pixels(), scenes.label.long(), scenes)
-    members = sources.members(edition, split)
-    found = [(label, item) for label, items in enumerate(members) for item in items]
+    files, labels = on_disk(edition, split, n)
+    affordable(edition, len(files))
+    return Images(sources.pixels(edition, split, files.items), labels)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Images of a split that stay on the disk: `files[rows]` reads those and gives their bytes, (k,3,s,s)."""
+
+    edition: Edition
+    split: str
+    items: list
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.items)
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """Read images by number."""
+        wanted = self.items[rows] if isinstance(rows, slice) else [self.items[i] for i in rows.tolist()]
+        return (sources.pixels(self.edition, self.split, wanted) * 255).round().to(torch.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Say the shape that all of them would have."""
+        return len(self), 3, self.edition.size, self.edition.size
+
+    @property
+    def known(self) -> str:
+        """Tell them from others without reading them."""
+        files = [item for item in self.items if isinstance(item, Path)] or [sources.source(self.edition, self.split)[0]]
+        return f"{self.edition.pictures} {self.shape} {self.items} {[file.stat().st_mtime_ns for file in files]}"
+
+
+def on_disk(edition: Edition, split: str, n: int | None) -> tuple[Files, Tensor]:
+    """Find the first n images (all by default) of one fixed shuffle of a split, and their labels, and read none."""
+    found = [(label, item) for label, items in enumerate(sources.members(edition, split)) for item in items]
     if n is not None and n > len(found):
         place = sources.where(edition, split)
         raise ValueError(f"{n} images of split {split!r} were asked for, {place} has {len(found)}")
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))[:n].tolist()
-    affordable(edition, len(order))
-    pixels = sources.pixels(edition, split, [found[i][1] for i in order])
-    return Images(pixels, torch.tensor([found[i][0] for i in order]))
+    return Files(edition, split, [found[i][1] for i in order]), torch.tensor([found[i][0] for i in order])
 
 
 def world_with(split: str) -> ModuleType:

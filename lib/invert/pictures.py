@@ -13,6 +13,8 @@ from . import prompts
 if TYPE_CHECKING:
     from numpy import ndarray
 
+    from ..editions.pictures import Files
+
 # Ranges of the train split's endless row of scenes: the zoo's networks learnt from the first 24 000.
 RANGES = {"base": (24_000, 72_000), "inverter": (72_000, 96_000), "val": (0, 480)}
 TALES = 4  # captions of each scene
@@ -22,11 +24,11 @@ TALES = 4  # captions of each scene
 class Shown:
     """Images (bytes, n, 3, s, s), their prompts (n, tales, tokens, words), and where they were kept, more.
 
-    `maps` (2, n, c, h, w) holds a network's features of the images, then of their mirror images; `latents` what a
-    codec makes of them.
+    Images on the disk give such bytes by number. `maps` (2, n, c, h, w) holds a network's features of the images, then
+    of their mirror images; `latents` what a codec makes of them.
     """
 
-    images: Tensor
+    images: Tensor | Files
     said: Tensor
     words: tuple[str, ...]
     captions: tuple[str, ...] = ()
@@ -70,16 +72,20 @@ def drawn(start: int, stop: int):
 
 
 def others(edition: str, what: str, n: int | None = None) -> Shown:
-    """Read the pictures of another edition; its prompts are the names of classes."""
+    """Find the pictures of another edition, read when they are used; its prompts are the names of classes."""
     from .. import editions
+    from ..editions.pictures import on_disk
 
-    given = editions.load(edition)
-    found = given.images("val" if what == "val" else "train", n)
+    given, split = editions.load(edition), "val" if what == "val" else "train"
+    if given.pictures.source == "world":
+        found = given.images(split, n)
+        images, labels = (found.pixels * 255).round().to(torch.uint8), found.labels
+    else:
+        images, labels = on_disk(given, split, n)
     words = tuple(given.classes)
-    captions = tuple(words[label] for label in found.labels.tolist())
-    said = prompts.special(prompts.UNSAID, len(found)).clone()
-    said[:, 0, 0] = len(prompts.SPECIAL) + found.labels
-    return Shown((found.pixels * 255).round().to(torch.uint8), said[:, None], words, captions)
+    said = prompts.special(prompts.UNSAID, len(labels)).clone()
+    said[:, 0, 0] = len(prompts.SPECIAL) + labels
+    return Shown(images, said[:, None], words, tuple(words[label] for label in labels.tolist()))
 
 
 def chosen(given: Shown, size: int, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

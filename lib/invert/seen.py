@@ -29,25 +29,25 @@ LARGEST = torch.finfo(torch.float16).max
 def keep(given: Shown, model: nn.Module, tap: str, *, budget: float = BUDGET, progress: bool = False) -> Shown:
     """Return pictures with their features at a tap (2, n, c, h, w), or as they are when those exceed the budget."""
     known = f"{model!r} {getattr(model, 'pretrained_cfg', '')} {tap}"
-    found = table(given, lambda x: features(model, x, tap), name(given, model, known), budget, progress)
+    found = table(given, lambda x: features(model, x, tap), lambda: name(given, model, known), budget, progress)
     return dataclasses.replace(given, maps=found)
 
 
 def keep_latents(given: Shown, base: Base, *, budget: float = BUDGET, progress: bool = False) -> Shown:
     """Return pictures with their latents (2, n, c, h, w), or as they are when those exceed the budget."""
     known = f"{type(base.codec).__name__} {base.size}"
-    found = table(given, lambda x: packed(base, x), name(given, base.codec, known), budget, progress)
+    found = table(given, lambda x: packed(base, x), lambda: name(given, base.codec, known), budget, progress)
     return dataclasses.replace(given, latents=found)
 
 
-def table(given: Shown, see: Callable[[Tensor], Tensor], name: str, budget: float, progress: bool):
+def table(given: Shown, see: Callable[[Tensor], Tensor], name: Callable[[], str], budget: float, progress: bool):
     """Return what `see` makes of pictures and their mirror images, by a file of that name; None beyond the budget."""
     from filelock import FileLock
 
     shape = (2, len(given), *see(taken(given, torch.tensor([0]))).shape[1:])
     if 2 * np.prod(shape) > budget:
         return None
-    path = cache_folder() / "features" / f"{name}.npy"
+    path = cache_folder() / "features" / f"{name()}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):  # two trainings, or two processes of one, make it once
         if not path.exists():
@@ -108,7 +108,12 @@ def half(found: Tensor) -> Tensor:
 def name(given: Shown, model: nn.Module, known: str) -> str:
     """Name the table of pictures and a model by their content, and by what else is known of it."""
     found = hashlib.sha256(known.encode())
-    for value in (*model.state_dict().values(), given.images):
+    contents = list(model.state_dict().values())
+    if isinstance(given.images, Tensor):
+        contents.append(given.images)
+    else:
+        found.update(given.images.known.encode())
+    for value in contents:
         content = value.detach().cpu().contiguous()
         found.update(str(tuple(content.shape)).encode())
         found.update(content.reshape(-1).view(torch.uint8).numpy() if content.numel() else b"")
