@@ -26,7 +26,7 @@ edition = "world"  # world | imagenette | imagenet | a path to your own YAML
 seed = 0  # of the noise that drawing starts from
 device = "auto"  # auto | cpu | cuda
 network = "resnet50"  # a role of the edition that has an inverter
-about = "owl"  # the class of the example; the first one where an edition has no such class
+about = "balloon"  # the class of the example; the first one where an edition has no such class
 photos = 6  # test images in the first figure
 candidates = 96  # test images among which the example is looked for
 shown = 8  # noise levels, at most, at which the example is shown
@@ -528,7 +528,7 @@ given = {
     "shift of noise while training": ("1 (none)", f"{recipe['shift']:g}"),
     "minutes of training": ("2,700 to 3,600 on two L40", f"{card.get('minutes', 0):g}"),
     "steps of drawing": ("50, DDIM", f"{way.steps}, {'DDIM' if way.solver == 'ddim' else 'DPM-Solver of second order'}"),
-    "guidance": ("1.75 (ConvNeXt)", f"{way.guidance:g}"),
+    "guidance": ("1.75 (ConvNeXt), away from the prompt", f"{way.guidance:g}, away from the prompt{' and the features' * (way.against == 'all')}"),
 }
 pd.DataFrame([(name, *pair) for name, pair in given.items()], columns=["setting", "paper and its code", f"this run, {role}"]).set_index("setting")
 
