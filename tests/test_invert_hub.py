@@ -155,6 +155,8 @@ def test_an_inverter_on_it_is_trained_and_read_as_the_edition_says(ed, tmp_path,
     assert train.main(words) == 0
     with pytest.raises(FileNotFoundError, match="'tiny_invert_mine_1_pooled' isn't trained.*--tap 1 --pooled"):
         ready.inverter(ed, "mine", tap="1", pooled=True)
+    on, there, absent = ready.found(ed, {"a": {"role": "mine"}, "b": {"role": "mine", "tap": "1"}})
+    assert there["a"].base is on and set(there) == {"a"} and set(absent) == {"b"} and "isn't trained" in absent["b"]
     made, net = ready.inverter(ed, "mine"), ed.model("mine")
     assert made.facts["pixels"] == 48 and made.facts["recipe"]["rate"] == 1e-5 and made.drawing["steps"] == 3
     drawn = sample.reconstruct(made, made.features(net, torch.rand(2, 3, 48, 48)), seeds=[0, 1])
@@ -184,6 +186,7 @@ def test_what_is_missing_is_one_sentence(ed, tmp_path, monkeypatch):
     assert none.gives("inverters") == "the none edition lists no inverters" and ed.gives("inverters") == ""
     with pytest.raises(ValueError, match="the none edition lists no inverters"):
         ready.inverter(none, "resnet50")
+    assert ready.found(none, {"a": {"role": "resnet50"}}) == (None, {}, {"inverters": none.gives("inverters")})
     (tmp_path / "own.yaml").write_text(text.replace("base: tiny, size: 64, ", ""))
     with pytest.raises(FileNotFoundError, match="'own_base' isn't trained.*train base --edition .*own.yaml`"):
         ready.inverter(sg.load(str(tmp_path / "own.yaml")), "mine")

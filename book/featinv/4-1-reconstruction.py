@@ -54,22 +54,11 @@ from sightglass.show import beside, claim, show, unavailable
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
-TITLES = {"resnet50": "ResNet50", "convnext": "ConvNeXt", "swinv2": "SwinV2"}
-roles = {next((name for start, name in TITLES.items() if role.startswith(start)), role): role for role in networks or ed.inverters}
-inverters, missing = {}, {}  # by the rows of the paper's table
-try:
-    base = ready.base(ed) if roles else None
-    why = ed.gives("inverters")
-except (OSError, RuntimeError, ValueError) as reason:
-    base, why = None, str(reason)
-for kind in ("spatial", "pooled") if base else ():
-    for name, role in roles.items():
-        try:
-            inverters[f"{kind} / {name}"] = ready.inverter(ed, role, pooled=kind == "pooled", on=base)
-        except (OSError, RuntimeError, ValueError) as reason:
-            missing[f"{kind} / {name}"] = str(reason)
+roles = {ready.title(role): role for role in networks or ed.inverters}
+base, inverters, missing = ready.found(ed, {f"{kind} / {name}": {"role": role, "pooled": kind == "pooled"}  # by the rows of the paper's table
+                                            for kind in ("spatial", "pooled") for name, role in roles.items()})
 names = [name for name in roles if f"spatial / {name}" in inverters]
-for row, reason in ({"inverters": why} if why else missing).items():
+for row, reason in missing.items():
     display(Markdown(f"{row[0].upper()}{row[1:]}: {unavailable(reason)}"))
 if not names:
     display(Markdown("Without a spatial inverter this page has nothing to show, and it ends here."))

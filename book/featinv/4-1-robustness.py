@@ -61,22 +61,10 @@ from sightglass.zoo.taps import record
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
-TITLES = {"resnet50": "ResNet50", "convnext": "ConvNeXt", "swinv2": "SwinV2"}
-LONG = {"densenet121": "DenseNet121"} | TITLES
-roles = {next((name for start, name in TITLES.items() if role.startswith(start)), role): role for role in networks or ed.inverters}
-inverters, missing = {}, {}
-try:
-    base = ready.base(ed) if roles else None
-    why = ed.gives("inverters")
-except (OSError, RuntimeError, ValueError) as reason:
-    base, why = None, str(reason)
-for name, role in roles.items() if base else ():
-    try:
-        inverters[name] = ready.inverter(ed, role, on=base)
-    except (OSError, RuntimeError, ValueError) as reason:
-        missing[name] = str(reason)
+roles = {ready.title(role): role for role in networks or ed.inverters}
+base, inverters, missing = ready.found(ed, {name: {"role": role} for name, role in roles.items()})
 names = list(inverters)
-for row, reason in ({"inverters": why} if why else missing).items():
+for row, reason in missing.items():
     display(Markdown(f"{row[0].upper()}{row[1:]}: {unavailable(reason)}"))
 if not names:
     display(Markdown("Without an inverter this page has nothing to show, and it ends here."))
@@ -148,7 +136,7 @@ if names:
     lines = {name: shares({other: met[name, other] for other in names}) for name in names}
     lines |= {"another image": shares(low), "codec alone": shares(high)}
     crossed = pd.DataFrame(lines).T
-    known = [name for name in names if name in TITLES.values()]  # the paper's three
+    known = [name for name in names if name in ("ResNet50", "ConvNeXt", "SwinV2")]
     worst = 100 * max((p * (1 - p) / len(images)) ** 0.5 for p in (crossed.loc[names] / 100).to_numpy().ravel())
     easier = f" There are {classes} classes here and 1000 in the paper, so top-5 is easier." if classes < 1000 else ""
     show(beside(crossed[[f"{name} {word}" for name in known for word in ("top-5", "top-1")]], "tab-featinv-2",
@@ -244,7 +232,7 @@ def agreement(ax, name):
         if other == name:
             ax.axvspan(i - 0.5, i + 0.5, color="#F1F1F1", lw=0, zorder=0)
     ax.set(ylim=(-0.05, 1.07), xlim=(-0.5, len(judges) - 0.5), title=f"made from {name}")
-    ax.set_xticks(range(len(judges)), [LONG.get(other, other) for other in judges], rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_xticks(range(len(judges)), [ready.title(other) for other in judges], rotation=35, ha="right", rotation_mode="anchor")
     ax.tick_params(axis="x", length=0)
 
 
@@ -527,7 +515,7 @@ def word(output):
 if names and not len(won):
     display(Markdown("No push was large enough, so there is no picture to show. Give larger `pushes`."))
 if names and len(won):
-    third, third_name = (ed.model(stranger), LONG.get(stranger, stranger)) if stranger else (models[names[-1]], names[-1])
+    third, third_name = (ed.model(stranger), ready.title(stranger)) if stranger else (models[names[-1]], names[-1])
     width = min(shown, len(won))
     cells = [list(images.pixels[certain][won][:width]), list(pushed[:width])]
     under = [word(k) for k in was[:width]] + [word(k) for k in now[:width]]

@@ -74,19 +74,8 @@ from sightglass.show import claim, show, unavailable
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
-TITLES = {"resnet50": "ResNet50", "convnext": "ConvNeXt", "swinv2": "SwinV2"}
-inverters, missing = {}, {}
-try:
-    why = ed.gives("inverters")
-    base = None if why else ready.base(ed)
-except (OSError, RuntimeError, ValueError) as reason:
-    base, why = None, str(reason)
-for role in networks if base else ():
-    try:
-        inverters[role] = ready.inverter(ed, role, on=base)
-    except (OSError, RuntimeError, ValueError) as reason:
-        missing[role] = str(reason)
-for what, reason in ({"inverters": why} if why else missing).items():
+base, inverters, missing = ready.found(ed, {role: {"role": role} for role in networks})
+for what, reason in missing.items():
     display(Markdown(f"{what[0].upper()}{what[1:]}: {unavailable(reason)}"))
 roles = list(inverters)
 if not roles:
@@ -96,11 +85,6 @@ models = {role: ed.model(role) for role in roles}
 no_masks = ed.gives("masks")
 classes = [name for name in [about, *also] if name in ed.classes] or list(ed.classes[: 1 + len(also)])
 seeds = list(range(draws))
-
-
-def title(role):
-    """A network's name."""
-    return next((name for start, name in TITLES.items() if role.startswith(start)), role)
 
 
 # %% [markdown]
@@ -155,7 +139,7 @@ if roles:
     adds = relevance(split(case["maps"], case["found"]), own.weight).mean((1, 2, 3))
     words = [word or "no name" for word, _ in case["names"]]
     c, h, w = inverters[main].shape
-    print(f"{title(main)}, {inverters[main].tap}: {c} channels at {h} × {w} positions; together the concepts hold "
+    print(f"{ready.title(main)}, {inverters[main].tap}: {c} channels at {h} × {w} positions; together the concepts hold "
           f"{completeness(case['found'], own.weight):.0%} of the length of the vector of the class's weights")
     display(pd.DataFrame({
         "lies on": [*words, ""], "how well, 0 to 1": [*[score for _, score in case["names"]], np.nan], "directions": case["found"].sizes,
@@ -252,7 +236,7 @@ if roles:
                       columns=[*[f"seed {s}" for s in seeds], ""],
                       captions=[*blank, "the image", *blank, "4  median", *blank, "5  unaffected hidden"]),
          "alg-featinv-1",
-         f"FeatInv-Viz on one image of the class {classes[0]}, step by step, in {title(main)}'s features ({called(case, best)}). Both pictures of a column start "
+         f"FeatInv-Viz on one image of the class {classes[0]}, step by step, in {ready.title(main)}'s features ({called(case, best)}). Both pictures of a column start "
          "from the same noise. The maps show how far apart their colours are, brighter for more; those of single seeds share one scale, the median has its own. At the "
          "lower right, what changes by less than a third of the most is grey (FeatInv, algorithm 1).",
          alt="Pictures of one object from several seeds, below each the picture with less of a concept and the distance between both; at the right the image, the "
@@ -284,7 +268,7 @@ if roles:
         label = f"{j + 1}: {word}" if word else called(case, j)
         heads += [f"{label}\n× {kept:g}", "what changes"]
     show(sg.plot.grid(lines, columns=["the image", "features drawn", *heads]), "fig-featinv-4",
-         f"{k} concepts of the class {classes[0]} in {title(main)}'s features, on {min(n, shown)} test images. For each concept: the picture drawn with {kept:.0%} of "
+         f"{k} concepts of the class {classes[0]} in {ready.title(main)}'s features, on {min(n, shown)} test images. For each concept: the picture drawn with {kept:.0%} of "
          f"it, and the places where colours change, brighter for more, by the median over {draws} seeds. What changes by less than a third of the most is grey. A word "
          "is the name of the mask that the concept fits (FeatInv, figure 4).",
          alt="Rows of images, each drawn from its features and with less of each concept, and images on which the affected places are coloured.")
@@ -379,7 +363,7 @@ if roles:
     without = "" if not no_masks else f" Scores are {unavailable(no_masks)}."
     if blocks:
         show(sg.plot.grid(blocks, columns=["the image", "concept, enlarged", "what changes", "unaffected hidden"] * 2, captions=captions), "fig-featinv-c1",
-             f"One concept of each class in {title(main)}'s features, on two test images: the one that fits the object or a part of it best, where masks are known. "
+             f"One concept of each class in {ready.title(main)}'s features, on two test images: the one that fits the object or a part of it best, where masks are known. "
              f"Beside each image: how much of the concept there is, enlarged from {h} × {w} positions; how much colours change when it's weakened, median over {few} "
              "seeds; and the places affected. White: outline of the true mask. IoU: overlap of the mask with as many of the map's highest pixels, 1 if they are the "
              f"same.{without} (FeatInv, supplement C.1).",
@@ -422,7 +406,7 @@ def scores_of(role, name):
         for which, maps in found.items():
             one = maps[place][seen]
             score = overlap(one, mask[seen]) | {"above chance": beyond_chance(one, mask[seen])}
-            lines += [{"network": title(role), "class": name, "image": int(s), "concept": word, "map": which}
+            lines += [{"network": ready.title(role), "class": name, "image": int(s), "concept": word, "map": which}
                       | {what: float(values[p]) for what, values in score.items()} for p, s in enumerate(seen)]  # fmt: skip
     return lines
 
@@ -448,7 +432,7 @@ if scores:
          f"Maps of concepts against the true masks that name them, over n pairs of a concept and a test image, of the classes {', '.join(classes)}. Changes are medians "
          f"over {few} seeds, smoothed: under a Gaussian as wide as {blur:.1%} of the picture. IoU and its standard error: overlap of the mask with as many of the map's highest pixels. AUC: the chance that a pixel in the mask is higher "
          "than one outside. Above chance: what the IoU gains over that of a random map, as a share of what a perfect map gains. The last columns are the IoU by what the "
-         f"mask is. Random directions are weakened for {title(main)} only (beyond FeatInv).")
+         f"mask is. Random directions are weakened for {ready.title(main)} only (beyond FeatInv).")
 elif roles:
     display(Markdown(f"The table of scores is {unavailable(no_masks)}."))
 
@@ -456,7 +440,7 @@ elif roles:
 if scores:
     keys = ["network", "class", "image", "concept"]
     wide = every.pivot_table(index=[*keys, "sort"], columns="map", values="IoU").reset_index()
-    wide["network"] = pd.Categorical(wide["network"], [title(role) for role in roles])
+    wide["network"] = pd.Categorical(wide["network"], [ready.title(role) for role in roles])
     fig, ax = plt.subplots(figsize=(4.4, 4.2))
     ax.plot([0, 1], [0, 1], color="#999999", lw=0.8)
     for colour, (network, group) in zip(sg.plot.PALETTE, wide.groupby("network", observed=True), strict=False):
@@ -472,7 +456,7 @@ if scores:
 
 # %%
 if not roles or no_masks:
-    holds, reason = None, no_masks or why or "; ".join(missing.values()) or "there is no inverter"
+    holds, reason = None, no_masks or "; ".join(missing.values()) or "there is no inverter"
 else:
     verdicts, told = [], []
     for network, group in wide.groupby("network", observed=True):
@@ -504,13 +488,13 @@ if roles:
         said.append("- Above chance, what changes overlaps the true mask by " + ", ".join(
             f"{mean[network, MAPS[0]]:.2f} ({network}; smoothed {mean[network, MAPS[3]]:.2f}, enlarged map {mean[network, MAPS[1]]:.2f})" for network in networks_seen)
             + ", where 1 is perfect ({numref}`tab-featinv-x2`).")
-        if (title(main), MAPS[2]) in mean:
-            said.append(f"- Weakening random directions of {title(main)} instead gets {mean[title(main), MAPS[2]]:.2f}. Only what a concept's map has above that is the "
+        if (ready.title(main), MAPS[2]) in mean:
+            said.append(f"- Weakening random directions of {ready.title(main)} instead gets {mean[ready.title(main), MAPS[2]]:.2f}. Only what a concept's map has above that is the "
                         "concept's own; the rest any change of features would show.")
     display(Markdown("\n".join([
         ":::{admonition} What to take away", ":class: tip",
         "- Features can be changed and drawn again. The picture shows what hangs on a concept, which a map of where the concept is can't ({numref}`fig-featinv-4`).",
-        f"- Let the network look at what was drawn. Where {kept:.0%} of a concept of the class {classes[0]} was asked for, {title(main)} finds "
+        f"- Let the network look at what was drawn. Where {kept:.0%} of a concept of the class {classes[0]} was asked for, {ready.title(main)} finds "
         f"{', '.join(f'{value:.0%}' for value in of_it.mean(1).tolist())} of it in the picture, concept by concept. A picture needn't obey, so ask the network before "
         "you trust it.",
         *said,

@@ -49,30 +49,17 @@ from sightglass.show import show, unavailable
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
-TITLES = {"resnet50": "ResNet50", "convnext": "ConvNeXt", "swinv2": "SwinV2"}
-roles = {next((name for start, name in TITLES.items() if role.startswith(start)), role): role for role in networks or ed.inverters}
-inverters, missing, untrained = {}, {}, []
-why = ed.gives("edits") or ed.gives("inverters")
-try:
-    base = None if why else ready.base(ed)
-except (OSError, RuntimeError, ValueError) as reason:
-    base, why = None, str(reason)
-for kind in ("", "pooled ")[: 1 + pooled] if base else ():
-    for name, role in roles.items():
-        try:
-            inverters[f"{kind}{name}"] = ready.inverter(ed, role, pooled=bool(kind), on=base)
-        except (OSError, RuntimeError, ValueError) as reason:
-            missing[f"{kind}{name}"] = str(reason)
+roles = {ready.title(role): role for role in networks or ed.inverters}
+first = next(iter(roles), "")
+wanted = {f"{kind}{name}": {"role": role, "pooled": bool(kind)} for kind in ("", "pooled ")[: 1 + pooled] for name, role in roles.items()}
+wanted |= {f"{first} {tap}": {"role": roles[first], "tap": tap} for tap in earlier if first}
+why = ed.gives("edits")
+base, inverters, missing = (None, {}, {"edited scenes": why}) if why else ready.found(ed, wanted)
 spatial = [name for name in roles if name in inverters]
-for tap in earlier if spatial else ():
-    name = spatial[0]
-    try:
-        inverters[f"{name} {tap}"] = ready.inverter(ed, roles[name], tap=tap, on=base)
-    except (OSError, RuntimeError, ValueError):
-        untrained.append(tap)
+untrained = [tap for tap in earlier if missing.pop(f"{first} {tap}", "")]
 # whose features a row is drawn from
 of = {row: next(name for name in spatial if name in row) for row in inverters if any(name in row for name in spatial)}
-for row, reason in ({"inverters": why} if why else missing).items():
+for row, reason in missing.items():
     display(Markdown(f"{row[0].upper()}{row[1:]}: {unavailable(reason)}"))
 if not spatial:
     display(Markdown("Without scenes that can be edited and an inverter this page has nothing to show, and it ends here."))

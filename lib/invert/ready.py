@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..names import name_in, name_of, unknown
@@ -16,6 +17,14 @@ from .sample import how
 
 if TYPE_CHECKING:
     from ..editions import Edition
+
+TITLES = {"resnet50": "ResNet50", "convnext": "ConvNeXt", "swinv2": "SwinV2", "densenet121": "DenseNet121"}
+TROUBLE = (OSError, RuntimeError, ValueError)  # no weights, no network at hand, another shape
+
+
+def title(role: str) -> str:
+    """Return how the paper writes a network's name."""
+    return next((name for start, name in TITLES.items() if role.startswith(start)), role)
 
 
 def base(edition: Edition, role: str = "") -> Base:
@@ -48,3 +57,26 @@ def inverter(edition: Edition, role: str, *, tap: str = "", pooled: bool = False
     weights = name_in(edition.name, name_of(role, tap or entry.tap, pooled=pooled))
     found = control.read(weights, base=on or base(edition, role), made_by=made_by)
     return Inverter(found.base, found.control, found.tap, found.shape, found.facts, entry.drawing).to(edition.device)
+
+
+def found(
+    edition: Edition, wanted: Mapping[str, Mapping]
+) -> tuple[Base | None, dict[str, Inverter], dict[str, str]]:  # fmt: skip
+    """Read the inverters that there are, on one base, each by a name and what `inverter` takes.
+
+    Return the base, the inverters by name, and of the others why there is none.
+    """
+    missing, inverters = edition.gives("inverters"), {}
+    try:
+        drawer = None if missing else base(edition)
+    except TROUBLE as reason:
+        drawer, missing = None, str(reason)
+    if drawer is None:
+        return None, {}, {"inverters": missing}
+    absent = {}
+    for name, options in wanted.items():
+        try:
+            inverters[name] = inverter(edition, **options, on=drawer)
+        except TROUBLE as reason:
+            absent[name] = str(reason)
+    return drawer, inverters, absent
