@@ -45,6 +45,8 @@ zoo: $(READY)
 	$(RUN) invert train base --codec codec --fuse --ship
 	for model in resnet50 convnext_base swinv2_base; do for how in "" --pooled; do \
 		$(RUN) invert train --model $$model $$how --fuse --ship || exit 1; done; done
+	for tap in block3 block4; do \
+		$(RUN) invert train --model resnet50 --tap $$tap --budget 4 --fuse --ship || exit 1; done
 
 bench: $(READY)
 	for file in tests/bench/*.py; do $(BIN)/python $$file || exit 1; done

@@ -323,6 +323,10 @@ if spatial:
     if both and "position" in by_gain:
         points.append("- Does a mean over positions know where a thing is? The gain of *position*, from the map and from its mean, is " + ", ".join(
             f"{short(found[name]['position'].gain.mean())} and {short(found['pooled ' + name]['position'].gain.mean())} ({name})" for name in both) + ".")
+    for tap in [tap for tap in earlier if f"{first} {tap}" in found]:
+        before, after = ({name: float(one.gain.mean()) for name, one in found[row].items()} for row in (f"{first} {tap}", first))
+        most = max(by_gain, key=lambda name: abs(after[name] - before[name]))
+        points.append(f"- Between {tap} and {inverters[first].tap} of {first}, the gain of *{most}* changes most: from {short(before[most])} to {short(after[most])}.")
     display(Markdown("\n".join([
         ":::{admonition} What to take away", ":class: tip", *points,
         "- A picture drawn from features is part message and part habit. Change one thing, keep the noise, and look at what moves: that part is message.",
@@ -362,8 +366,8 @@ assert all(one.told.eq(0.5).all() and one.gain.abs().max() < 1e-4 for one in my_
 # :::
 #
 # :::{dropdown} Try next: an earlier layer
-# `python -m sightglass invert train --model resnet50 --tap block3` trains an inverter for `block3`, and a column appears. What does the network forget between there and
-# `block5`?
+# `python -m sightglass invert train --model resnet50 --tap block2` trains an inverter for `block2`. Add it to `earlier`, and a column appears. Which things does a layer so near the
+# pixels already fail to tell, and is it the layer that fails, or the drawing?
 # :::
 #
 # :::{dropdown} Try next: several noises
