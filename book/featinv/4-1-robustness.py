@@ -464,7 +464,7 @@ if names:
         "right, picture": mean(lambda name, style: right(answers(name, redrawn[name, style]))),
         "style drawn": [np.nan, *mean(lambda name, style: drawn_style(name, style) if style != "drawn" else 0.0)[1:]],
     }, index=pd.Index([WORDS.get(style, style) for style in inputs], name="style"))  # fmt: skip
-    display(styles.round(2))
+    display(styles.round(2).astype(object).fillna(""))
 
 # %% [markdown]
 # Read *answer kept* and *style drawn* together. Where a style is hardly drawn and the answer is kept, the features hold the thing, and either they don't hold the style or

@@ -144,7 +144,7 @@ if roles:
     display(pd.DataFrame({
         "lies on": [*words, ""], "how well, 0 to 1": [*[score for _, score in case["names"]], np.nan], "directions": case["found"].sizes,
         "of the class's weights": importance(case["found"], own.weight), "adds to the class's output": adds,
-    }, index=pd.Index([*[f"concept {i + 1}" for i in range(k)], "the rest"], name=classes[0])).round(2))  # fmt: skip
+    }, index=pd.Index([*[f"concept {i + 1}" for i in range(k)], "the rest"], name=classes[0])).round(2).astype(object).fillna(""))  # fmt: skip
 
 # %% [markdown]
 # The last two columns ask the classifier. How much of the class's weights, as one vector, lies in each concept? And how much do the test images' features in the concept

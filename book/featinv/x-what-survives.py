@@ -188,7 +188,7 @@ def told_and_gain(one):
 
 if spatial:
     by_gain = sorted(found[spatial[0]], key=lambda name: -np.mean([float(found[row][name].gain.mean()) for row in spatial]))
-    order = [*spatial, *[row for row in of if row not in spatial]]
+    order = sorted(of, key=lambda row: (inverters[row].pooled, spatial.index(of[row])))  # layers of one network side by side, means last
     table = pd.DataFrame({
         "pairs": [len(given.of(name)) for name in by_gain],
         **{row: [told_and_gain(found[row][name]) for name in by_gain] for row in order},
@@ -203,7 +203,7 @@ if spatial:
 
 # %% tags=["hide-input"]
 if spatial:
-    nearer = pd.DataFrame({row: [float(found[row][name].nearer.mean()) for name in by_gain] for row in order} |
+    nearer = pd.DataFrame({row: [float(found[row][name].nearer.mean()) for name in by_gain] for row in order if not inverters[row].pooled} |
                           {"codec alone": [float(best[name].nearer.mean()) for name in by_gain]}, index=pd.Index(by_gain, name="nearer their own scene"))
     display(nearer.round(2))
     if untrained:
