@@ -74,7 +74,7 @@ from sightglass.show import claim, show, unavailable
 
 sg.plot.style()
 ed = sg.load(edition, device=device)
-base, inverters, missing = ready.found(ed, {role: {"role": role} for role in networks})
+_, inverters, missing = ready.found(ed, {role: {"role": role} for role in networks})
 for what, reason in missing.items():
     display(Markdown(f"{what[0].upper()}{what[1:]}: {unavailable(reason)}"))
 roles = list(inverters)

@@ -40,8 +40,7 @@ def resume(accelerator: Accelerator, folder: Path, about: dict) -> dict:
     if place is None:
         return dict(FRESH)
     state = read(place)
-    said = {"pooled": "kind of features"}
-    other = [said.get(what, what) for what, value in state["about"].items() if about.get(what) != value]
+    other = [what for what, value in state["about"].items() if about.get(what) != value]
     if other:
         raise ValueError(f"{place} is from a training with another {' and '.join(other)}; {INSTEAD}")
     try:

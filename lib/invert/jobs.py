@@ -99,8 +99,8 @@ def inverter_job(folder: Path, inverter: Inverter, model: nn.Module, given: pict
     def look(path: Path) -> dict[str, float]:
         return looks.look_at_inverter(inverter, model, unseen, path)
 
-    about = {"model": fingerprint(model), "tap": inverter.tap, "pooled": inverter.pooled}
-    about["base"] = fingerprint(base.unet)
+    about = {"model": fingerprint(model), "tap": inverter.tap, "base": fingerprint(base.unet)}
+    about["kind of features"] = "means" if inverter.pooled else "maps"
     return loop.Job(folder.name, folder, inverter.control, loss, look, recipe, about)
 
 

@@ -79,7 +79,7 @@ def others(edition: str, what: str, n: int | None = None) -> Shown:
     given, split = editions.load(edition), "val" if what == "val" else "train"
     if given.pictures.source == "world":
         found = given.images(split, n)
-        images, labels = (found.pixels * 255).round().to(torch.uint8), found.labels
+        images, labels = found.scenes.image, found.labels
     else:
         images, labels = on_disk(given, split, n)
     words = tuple(given.classes)
